@@ -1,0 +1,54 @@
+"""Which Chromium the tests drive. Run as a module, it prints the path or says what to do."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from tests.settings import TestSettings
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FOLDERS = (Path("/usr/bin"), Path("/usr/local/bin"), Path("/snap/bin"), Path("/opt/google/chrome"))
+MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+# The background services of Chromium look up hosts of its maker at every start.
+ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+class NoBrowserError(Exception):
+    """No Chromium on this machine. Install one (Debian: apt-get install chromium) or set CHROMIUM to its path."""
+
+
+def find(settings: TestSettings) -> Path:
+    """The browser's executable.
+
+    Raises:
+        NoBrowserError: if CHROMIUM names no file, or none is set and none is installed.
+    """
+    if settings.chromium is not None:
+        if settings.chromium.is_file():
+            return settings.chromium
+        raise NoBrowserError(f"CHROMIUM is set to {settings.chromium}, which is no file.")
+    on_path = (shutil.which(name) for name in NAMES)
+    candidates = [Path(found) for found in on_path if found]
+    candidates += [folder / name for folder in FOLDERS for name in NAMES]
+    candidates.append(MAC)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise NoBrowserError(NoBrowserError.__doc__)
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"{find(TestSettings())}\n")
+    except NoBrowserError as error:
+        sys.exit(str(error))
