@@ -14,8 +14,6 @@ STAMP  := $(VENV)/.installed
 INPUTS := pyproject.toml requirements.lock
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
-# Installed tools come first, so that npm is found where the machine has none.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help install browser demo test check format bench chaos lock clean
 
@@ -33,7 +31,7 @@ install: ## create .venv with all that running, testing and checking need (under
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
 	  else echo "Python's venv module is missing; install it, on Debian with: apt-get install python3-venv" >&2; exit 1; fi; fi; \
-	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV); \
 	echo "installing the pinned packages into $(VENV) ..."; \
 	$(BIN)/python -m pip install -q --require-hashes -r requirements.lock; \
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .; \
@@ -72,6 +70,7 @@ lock: install ## pin the newest allowed packages anew, hashes included
 	@$(BIN)/python -m pip install -q uv
 	@$(BIN)/uv pip compile -q --no-config --upgrade --universal --python-version 3.11 --generate-hashes --extra test \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	@$(MAKE) install
 
 clean: ## remove what make created
 	@rm -rf $(VENV) .cache .ruff_cache build dist
