@@ -47,7 +47,7 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """A piece of an entry that fits. `index` of `total` pieces; `plain` text is shown as it is, other text is Markdown."""
+    """A piece of an entry that fits: `index` of `total`. `plain` text is shown as it is, other text is Markdown."""
 
     n: int
     kind: EntryKind
@@ -89,7 +89,7 @@ def _pieces(text: str, limit: int) -> Iterator[str]:
 
 
 def _joins(text: str, at: int) -> bool:
-    """Tell whether a cut here would tear a character sequence that is drawn as one (accents, emoji joined by U+200D)."""
+    """Tell whether a cut here would tear what is drawn as one character (accents, emoji joined by U+200D)."""
     return text[at] in "\u200d\ufe0f" or text[at - 1] == "\u200d" or "\u0300" <= text[at] <= "\u036f"
 
 

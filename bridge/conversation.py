@@ -341,7 +341,7 @@ class CustomerOpened(CustomerEvent):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerSaid(CustomerEvent):
-    """The customer wrote or sent files. Makes the conversation if the widget's token proves one that the store has not."""
+    """The customer wrote or sent files. Makes the conversation if the token proves one that the store has not."""
 
     widget: str
     customer: Customer
@@ -467,7 +467,7 @@ class OperatorClosed(HandoffAction):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OperatorReopened(HandoffAction):
-    """*Take it back*: from AGENT (a takeover of the returned conversation) or from CLOSED; makes a new, linked handoff."""
+    """*Take it back*: from AGENT (after a return) or from CLOSED; makes a new, linked handoff."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

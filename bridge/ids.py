@@ -33,5 +33,5 @@ Millis = NewType("Millis", int)
 
 
 def mint(prefix: str) -> str:
-    """Return a fresh id of 128 random bits, `<prefix>_<32 hex digits>`: safe in a URL, a button value and a block id."""
+    """Return a fresh id of 128 random bits, `<prefix>_<32 hex digits>`: safe in URLs, button values and block ids."""
     return f"{prefix}_{secrets.token_hex(16)}"
