@@ -239,8 +239,8 @@ def for_agent(handoff: Handoff, entries: Sequence[Entry]) -> dict[str, Any]:
         "continue_now": bool(note and note.continue_now),
         "resume": handoff.envelope.resume.model_dump(mode="json") if handoff.envelope.resume else None,
         "end": (
-            "The conversation is yours again. Any earlier instruction to stay silent is over. Go on from the note; do not "
-            "repeat what was settled, and do not hand over again for the reason that a person has just dealt with."
+            "The conversation is yours again. Any earlier instruction to stay silent is over. Go on from the note; do "
+            "not repeat what was settled, and do not hand over again for the reason that a person has just dealt with."
         ),
     }
 

@@ -63,6 +63,9 @@ class Part:
     quiet: bool = False
     """A notice of the bridge: shown smaller than what people say."""
     actions: tuple[str, ...] = ()
+    """Buttons, by constant name; each carries `handoff` and, if set, `target` (an entry's n) as its value."""
+    target: int | None = None
+    """The entry that a notice speaks of."""
     handoff: str = ""
 
 
@@ -113,6 +116,7 @@ def fit(entry: Entry, capabilities: Capabilities, *, now_ms: int = 0, late_after
             said_at_ms=entry.at,
             late_ms=waited if waited > late_after_ms else 0,
             quiet=entry.kind is EntryKind.NOTICE,
+            target=entry.target,
             handoff=entry.handoff or "",
         )
         for i, text in enumerate(texts, start=1)

@@ -256,6 +256,8 @@ class Handoff:
     preferred: OperatorId | None = None
     audience_rule: str = "owner"
     first_reply: str = "note"
+    told: frozenset[str] = frozenset()
+    """Operator ids that were told in this thread that their messages do not go to the customer: once is enough."""
 
 
 class TurnKind(StrEnum):
@@ -523,7 +525,10 @@ class OperatorForwarded(OperatorEvent):
 
     desk: DeskName
     root: RemoteRef
-    remote: RemoteRef
+    remote: RemoteRef | None = None
+    """The kept message, as the message shortcut names it ..."""
+    n: int | None = None
+    """... or as the button under a notice names it (`Part.target`). Exactly one of the two is set."""
     take: bool = False
 
 

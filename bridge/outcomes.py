@@ -83,8 +83,8 @@ def after(outcome: Outcome, *, attempts: int, looks: int, attempt_at: Millis, no
     """Return what follows from an outcome.
 
     `attempts` counts the sends that failed for certain before this one, `looks` the unclear rounds before this one; a
-    vendor's "come later" uses up nothing (a 429 is not a failure of the message). `grace_ms` is G: how long an unclear send
-    rests before the thread is read back, counted from `attempt_at`.
+    vendor's "come later" uses up nothing (a 429 is not a failure of the message). `grace_ms` is G: how long an unclear
+    send rests before the thread is read back, counted from `attempt_at`.
     """
     match outcome:
         case Delivered():
