@@ -15,7 +15,7 @@ INPUTS := pyproject.toml requirements.lock
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install browser demo test check format bench chaos lock clean
+.PHONY: help install browser demo test check format bench lock clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -41,7 +41,8 @@ browser: install ## find Chromium, or install it where this may be done
 	@$(BIN)/python -m tests.browser.chromium >/dev/null 2>&1 || { \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing Debian's Chromium for the tests in a browser ..."; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    chromium fonts-dejavu-core fonts-noto-color-emoji >/dev/null; fi; \
 	$(BIN)/python -m tests.browser.chromium >/dev/null; }
 
 demo: install ## the whole thing in one page, no accounts needed
@@ -62,9 +63,6 @@ format: install ## put the code into form and mend what ruff can mend
 
 bench: install ## measure, and write tests/bench/results/latest.json
 	@$(BIN)/python -m tests.bench $(ARGS)
-
-chaos: install ## long runs with faults switched on
-	@$(BIN)/python -m pytest -n 2 -m chaos --timeout 3600 $(ARGS)
 
 lock: install ## pin the newest allowed packages anew, hashes included
 	@$(BIN)/python -m pip install -q uv
