@@ -83,7 +83,12 @@ class Cast:
 
 def default_cast() -> Cast:
     """Return a fresh copy of the default workspace: three colleagues, a guest, an outsider, two bots, four channels."""
-    people = [
+    groups = [UserGroup(id=BILLING_TEAM, handle="billing-team", name="Billing team", members=[SAM, LEE])]
+    return Cast(people=_people(), rooms=_rooms(), groups=groups)
+
+
+def _people() -> list[Person]:
+    return [
         Person(
             id=DANA, name="dana", real_name="Dana Ruiz", email="dana@harbour.example", title="Support", colour="8a4f2c"
         ),
@@ -125,7 +130,10 @@ def default_cast() -> Cast:
             app_id="A0DEPLOY1",
         ),
     ]
-    rooms = [
+
+
+def _rooms() -> list[Room]:
+    return [
         Room(
             id=SUPPORT,
             name="support",
@@ -142,5 +150,3 @@ def default_cast() -> Cast:
             is_ext_shared=True,
         ),
     ]
-    groups = [UserGroup(id=BILLING_TEAM, handle="billing-team", name="Billing team", members=[SAM, LEE])]
-    return Cast(people=people, rooms=rooms, groups=groups)
