@@ -1,11 +1,12 @@
 """From an envelope to a queue, from a queue to a channel; hours, the sticky operator, the ladder. Pure."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bridge.conversation import Conversation
+from bridge.conversation import Conversation, Thread
 from bridge.envelope import HandoffEnvelope
 from bridge.ids import ChannelId, DeskName, Millis, OperatorId, QueueName
 
@@ -62,8 +63,8 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """Send envelopes that match to `queue`. Every field that is set must match; `reason`, `team`, `language`, `topic`
-    compare exactly.
+    """Send envelopes that match to `queue`. Every field that is set must match exactly; `language` also matches its
+    regions (`de` matches `de-AT`), and is the customer's locale where the envelope wishes for none.
     """
 
     queue: QueueName
@@ -73,6 +74,23 @@ class Rule:
     language: str = ""
     topic: str = ""
     priority: str = ""
+
+    def matches(self, envelope: HandoffEnvelope) -> bool:
+        """Tell whether every field that is set fits the envelope. A rule without any fits all."""
+        language = (envelope.routing.language or envelope.customer.locale or "").lower().replace("_", "-")
+        wanted = self.language.lower().replace("_", "-")
+        return (
+            self.suggested in {"", envelope.queue}
+            and self.reason in {"", envelope.reason.value}
+            and self.team in {"", envelope.routing.team}
+            and self.priority in {"", envelope.routing.priority}
+            and (not self.topic or self.topic in envelope.topics)
+            and (not wanted or language == wanted or language.startswith(f"{wanted}-"))
+        )
+
+    def __str__(self) -> str:
+        fields = ("suggested", "reason", "team", "language", "topic", "priority")
+        return ", ".join(f"{name} {getattr(self, name)}" for name in fields if getattr(self, name)) or "everything"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,17 +117,127 @@ class Route:
     why: str
     preferred: OperatorId | None = None
 
+    def thread(self, ordinal: int = 1) -> Thread:
+        """Return the thread-to-be there."""
+        return Thread(desk=self.queue.desk, channel=self.channel, ordinal=ordinal)
+
+
+_DAYS: Mapping[str, tuple[str, ...]] = {
+    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "de": ("Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"),
+}
+_OPENS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "today": "today at {time}",
+        "tomorrow": "tomorrow at {time}",
+        "weekday": "on {day} at {time}",
+        "next": "on {day} in a week at {time}",
+        "zone": "{words} ({zone} time)",
+    },
+    "de": {
+        "today": "heute um {time} Uhr",
+        "tomorrow": "morgen um {time} Uhr",
+        "weekday": "am {day} um {time} Uhr",
+        "next": "am {day} in einer Woche um {time} Uhr",
+        "zone": "{words} (Zeit in {zone})",
+    },
+}
+
+
+def is_open(hours: Hours | None, now: Millis) -> bool:
+    """Tell whether people are there. Without hours always; a span holds its start and not its end."""
+    if hours is None:
+        return True
+    local = _local(now, ZoneInfo(hours.zone))
+    return any(start <= local.time() < end for start, end in hours.spans.get(local.weekday(), ()))
+
+
+def next_opening(hours: Hours | None, now: Millis) -> Millis | None:
+    """Return when people are there next: `now` if they are, None if never. A start that the change to summer time
+    skips is moved behind it.
+    """
+    if is_open(hours, now) or hours is None:
+        return now
+    zone = ZoneInfo(hours.zone)
+    today = _local(now, zone).date()
+    # Eight days: the span of today may be over, and the next one a week away.
+    for day in (today + timedelta(days=i) for i in range(8)):
+        for start, _ in sorted(hours.spans.get(day.weekday(), ())):
+            at = int(datetime.combine(day, start, tzinfo=zone).timestamp() * 1000)
+            if at > now:
+                return Millis(at)
+    return None
+
+
+def opens_words(hours: Hours | None, now: Millis, *, zone: str = "", language: str = "en") -> str:
+    """Return when people are there next, in words: `on Monday at 09:00`; "" when they are there, or never.
+
+    The clock is the customer's if `zone` is known; else the queue's, which the words then name. `language` is one that
+    the bridge speaks, else English is used.
+    """
+    at = next_opening(hours, now)
+    if hours is None or at is None or at == now:
+        return ""
+    theirs = _zone(zone)
+    here = theirs or ZoneInfo(hours.zone)
+    words = _OPENS.get(language, _OPENS["en"])
+    when, today = _local(at, here), _local(now, here)
+    days = (when.date() - today.date()).days
+    kind = {0: "today", 1: "tomorrow"}.get(days, "weekday" if days < 7 else "next")
+    day = _DAYS.get(language, _DAYS["en"])[when.weekday()]
+    text = words[kind].format(day=day, time=when.strftime("%H:%M"))
+    city = hours.zone.rsplit("/", 1)[-1].replace("_", " ")
+    return text if theirs else words["zone"].format(words=text, zone=city)
+
+
+def _local(at: Millis, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(at / 1000, tz=UTC).astimezone(zone)
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def choose_channel(queue: Queue, conversation: Conversation) -> ChannelId:
+    """Return the same channel for the same conversation in every process, and spread conversations evenly: each
+    channel has a rate limit of its own.
+    """
+    return queue.channels[zlib.crc32(conversation.id.encode()) % len(queue.channels)]
+
+
+def _choose_queue(envelope: HandoffEnvelope, directory: Directory) -> tuple[Queue, str]:
+    """Rules in their order, then what the agent suggested, then the default queue."""
+    unknown = ""
+    for number, rule in enumerate(directory.rules, start=1):
+        if rule.matches(envelope) and (queue := directory.queue(rule.queue)):
+            return queue, f"Rule {number} sends {rule} here"
+    suggestion = envelope.queue or envelope.routing.team or ""
+    if suggestion and (queue := directory.queue(suggestion)):
+        return queue, "The agent suggested this queue"
+    if suggestion:
+        unknown = f"; the agent suggested {suggestion}, which is no queue here"
+    return directory.queues[0], f"This is the default queue{unknown}"
+
 
 def route(envelope: HandoffEnvelope, conversation: Conversation, directory: Directory, now: Millis) -> Route:
     """Choose queue and channel. Always finds one: an unknown suggestion falls back to the rules, then to the default
-    queue, and says so.
+    queue, and says so. Pure; the same input gives the same answer in every process.
     """
-    queue, why = directory.queues[0], "default queue"
-    suggestion = envelope.queue or envelope.routing.team or ""
-    if suggestion and (suggested := directory.queue(suggestion)):
-        queue, why = suggested, "the agent suggested this queue"
-    local = datetime.fromtimestamp(now / 1000, tz=UTC).astimezone(ZoneInfo(queue.hours.zone if queue.hours else "UTC"))
-    spans = queue.hours.spans.get(local.weekday(), ()) if queue.hours else ()
-    is_open = queue.hours is None or any(start <= local.time() < end for start, end in spans)
-    channel = queue.channels[hash(conversation.id) % len(queue.channels)]
-    return Route(queue=queue, channel=channel, open=is_open, opens="", why=why, preferred=conversation.sticky)
+    queue, why = _choose_queue(envelope, directory)
+    preferred = conversation.sticky
+    if preferred:
+        why += "; who helped this customer last time is asked first"
+    language = (
+        (conversation.customer.locale or envelope.customer.locale or "en").replace("_", "-").split("-")[0].lower()
+    )
+    return Route(
+        queue=queue,
+        channel=choose_channel(queue, conversation),
+        open=is_open(queue.hours, now),
+        opens=opens_words(queue.hours, now, zone=envelope.customer.timezone or "", language=language),
+        why=why,
+        preferred=preferred,
+    )

@@ -1,0 +1,155 @@
+"""The log: constant event names, ids as fields, never what people wrote and never a secret.
+
+`log.info("handoff_opened", conversation=..., ticket=...)`. Names are lower-case words joined by underscores, so
+that they can be counted; whatever varies is a field.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+REDACTED = "[redacted]"
+LEFT_OUT = "[left out]"
+
+# Fields that hold what people or vendors wrote. `text_chars` and the like are welcome.
+PROSE = frozenset(
+    {"text", "texts", "body", "message", "messages", "summary", "note", "question", "content", "payload", "briefing"}
+    | {"transcript", "blocks", "customer_name", "email", "phone", "arguments", "collected", "data", "envelope"}
+)
+_SECRET_NAME = re.compile(r"(token|secret|password|authorization|cookie|signature|api_?key)$", re.IGNORECASE)
+
+# What tokens look like: https://docs.slack.dev/authentication/tokens , https://www.rfc-editor.org/rfc/rfc7519 and
+# https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+_SECRET_VALUE = re.compile(
+    r"""
+      xox[a-z](?:[.-][A-Za-z0-9.-]+)+                   # Slack's tokens, also rotated ones: xoxe.xoxb-...
+    | xapp-[A-Za-z0-9-]+
+    | whsec_[A-Za-z0-9+/=_-]+
+    | eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?  # JSON Web Tokens
+    | \bsk-[A-Za-z0-9_-]{16,}                           # keys of model vendors
+    | (?<=\bBearer[ ])\S+
+    | (?<=\bBasic[ ])[A-Za-z0-9+/=]{8,}
+    | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)                    # name and password in an address
+    | (?<=hooks\.slack\.com)/\S+                        # a response_url is a right to post
+    | (?<=[?&](?:code|sig_))[^&\s]+
+    | (?<=[?&]token=)[^&\s]+ | (?<=[?&]ticket=)[^&\s]+ | (?<=[?&]t=)[^&\s]+ | (?<=[?&]secret=)[^&\s]+
+    """,
+    re.VERBOSE,
+)
+_MAX_CHARS = 2000
+
+
+class Redaction:
+    """A processor that drops prose and everything that looks like a secret, or that is one of `secrets`."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """Know these secrets by heart; shorter ones than eight characters would blacken common words."""
+        self._known = sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True)
+
+    def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
+        return {key: self._field(str(key), value) for key, value in event.items()}
+
+    def text(self, value: str) -> str:
+        """Return the text without secrets, at most 2000 characters."""
+        for secret in self._known:
+            value = value.replace(secret, REDACTED)
+        value = _SECRET_VALUE.sub(REDACTED, value)
+        return value if len(value) <= _MAX_CHARS else f"{value[:_MAX_CHARS]}..."
+
+    def _field(self, key: str, value: Any) -> Any:
+        if key in PROSE and value not in (None, ""):
+            return LEFT_OUT
+        if _SECRET_NAME.search(key) and value not in (None, ""):
+            return REDACTED
+        # Standard names of structlog and logging.
+        if key.startswith("_") or key in {"exc_info", "stack_info"}:
+            return value
+        return self._value(value)
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, bool | int | float | type(None)):
+            return value
+        if isinstance(value, Mapping):
+            return {str(key): self._field(str(key), item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._value(item) for item in value]
+        return self.text(str(value))
+
+
+class _LastRedaction:
+    """Goes over the finished line once more: tracebacks quote values that no field shows."""
+
+    def __init__(self, renderer: Processor, redaction: Redaction) -> None:
+        self._renderer = renderer
+        self._redaction = redaction
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        line = self._renderer(logger, method, event)
+        for secret in self._redaction._known:  # noqa: SLF001 -- two halves of one thing
+            line = str(line).replace(secret, REDACTED)
+        return _SECRET_VALUE.sub(REDACTED, str(line))
+
+
+def configure(
+    *, level: str = "info", form: str = "auto", secrets: Iterable[str] = (), stream: TextIO | None = None
+) -> None:
+    """Set the log up for this process. May be called again; the last call counts.
+
+    Args:
+        level: debug, info, warning or error. Vendors' libraries stay at warning: their debug lines hold bodies.
+        form: `json`, `console`, or `auto` (console on a terminal).
+        secrets: values that must never appear, whatever they look like.
+        stream: where to write; None means standard error.
+    """
+    out = stream or sys.stderr
+    redaction = Redaction(secrets)
+    as_console = form == "console" or (form == "auto" and out.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        redaction,
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if as_console
+        else structlog.processors.JSONRenderer()
+    )
+    traceback: list[Processor] = [] if as_console else [structlog.processors.format_exc_info]
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *traceback,
+                _LastRedaction(renderer, redaction),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for ours in ("bridge", "adapters"):
+        logging.getLogger(ours).setLevel(level.upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get(name: str) -> FilteringBoundLogger:
+    """Return the logger of a module (`__name__`). Costs nothing until it is used; follows a later `configure`."""
+    return cast("FilteringBoundLogger", structlog.stdlib.get_logger(name))
