@@ -190,6 +190,13 @@ def card(handoff: Handoff, conversation: Conversation, *, queue_label: str, prev
     )
 
 
+def moved(old: Card, queue: str) -> Card:
+    """Return the card for a thread that the handoff has left."""
+    return replace(
+        old, state_line=f"Moved to {queue}", actions=(), audience_line="Nothing in this thread goes to the customer."
+    )
+
+
 def transcript(entries: Sequence[Entry], ticket: Ticket) -> Transcript:
     """Return what was said before the handoff, for the thread. Suppressed text and notices are not part of it."""
     lines = [entry for entry in visible(entries) if entry.audience in (Audience.EVERYONE, Audience.CUSTOMER)]

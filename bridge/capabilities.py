@@ -67,6 +67,8 @@ class Part:
     target: int | None = None
     """The entry that a notice speaks of."""
     handoff: str = ""
+    mentions: tuple[str, ...] = ()
+    """Operator ids that a notice is to reach: the desk puts a real mention of each before the text."""
 
 
 def _pieces(text: str, limit: int) -> Iterator[str]:
@@ -118,6 +120,7 @@ def fit(entry: Entry, capabilities: Capabilities, *, now_ms: int = 0, late_after
             quiet=entry.kind is EntryKind.NOTICE,
             target=entry.target,
             handoff=entry.handoff or "",
+            mentions=tuple(entry.data.get("mentions", ())) if entry.kind is EntryKind.NOTICE else (),
         )
         for i, text in enumerate(texts, start=1)
     )

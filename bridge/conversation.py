@@ -197,6 +197,10 @@ class Conversation:
     sticky: OperatorId | None = None
     last_speaker: str = ""
     """`role:id` of the last one whom the customer saw speaking."""
+    last_role: str = ""
+    """Who spoke the last line that the customer saw: customer, agent or operator."""
+    last_customer_n: int = 0
+    """The newest line of the customer: a turn that read less is followed by another."""
     unsure_turns: int = 0
     """Turns in a row below the confidence threshold."""
     collected: Mapping[str, Any] = field(default_factory=dict)
@@ -395,9 +399,10 @@ class AgentActed(AgentEvent):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentFinished(AgentEvent):
-    """The run ended as agreed."""
+    """The run ended as agreed. `close`: the agent considers the conversation finished."""
 
     confidence: float | None = None
+    close: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -420,6 +425,8 @@ class Escalated(Event):
     turn: TurnId | None = None
     epoch: int | None = None
     attempt: int | None = None
+    operator: Operator | None = None
+    """For the reason operator_takeover: who takes it, unasked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -538,6 +545,17 @@ class RungDue(Event):
 
     handoff: HandoffId
     rung: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryFailed(Event):
+    """Something could not be posted in a handoff's thread, or may have been: people are to know."""
+
+    handoff: HandoffId
+    n: int | None
+    reason: str
+    remedy: str
+    maybe_sent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

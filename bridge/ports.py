@@ -317,9 +317,10 @@ class HandOff:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """The run is over."""
+    """The run is over. `close`: so is the conversation, as far as the agent can tell."""
 
     confidence: float | None = None
+    close: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,223 @@
+"""The front door. Whatever happens enters by `receive`, is decided and kept in one transaction, and is answered after
+the commit.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge import ids, ownership
+from bridge.conversation import (
+    AgentEvent,
+    Append,
+    ClearTimers,
+    CloseStream,
+    Conversation,
+    CustomerEvent,
+    CustomerOpened,
+    CustomerSaid,
+    Decision,
+    Echoed,
+    Effect,
+    EndTurn,
+    Escalated,
+    Event,
+    Handoff,
+    OperatorDeleted,
+    OperatorForwarded,
+    OperatorSpoke,
+    QueueTurn,
+    Receipt,
+    Send,
+    SetTimer,
+    Situation,
+    WriteStream,
+)
+from bridge.errors import NotFound
+from bridge.ids import ConversationId, Millis, OutKey, RemoteRef
+from bridge.judging import House, Judge, Subject, acted_handoff
+from bridge.ports import Changed, Clock, Out, Store, Tx
+
+DUPLICATES_LOOK_BACK = 200
+"""How many entries are searched for the line that a repeated event had become."""
+
+
+class Switchboard:
+    """Implements `ports.Receive` for one site."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        house: House,
+        on_change: Callable[[Changed], None] = lambda _: None,
+        mint: Callable[[str], str] = ids.mint,
+    ) -> None:
+        """Take the ports. `on_change` is told after each commit what may have new work; it must not block or raise."""
+        self._store = store
+        self._clock = clock
+        self._judge = Judge(house, mint)
+        self._on_change = on_change
+        self._mint = mint
+
+    async def receive(self, event: Event) -> Receipt:
+        """Decide and keep, in one transaction; return after the commit. See `ports.Receive` for the contract."""
+        receipt, changes = await self._store.run(lambda tx: self.unit(tx, event))
+        for change in changes:
+            self._on_change(change)
+        return receipt
+
+    def unit(self, tx: Tx, event: Event) -> tuple[Receipt, list[Changed]]:
+        """The transaction itself, as a unit of work."""
+        now = self._clock.now()
+        if isinstance(event, Echoed):
+            settled = tx.settle_echo(event.site, event.desk, event.key, event.ref, now)
+            return Receipt(status="done" if settled else "duplicate"), []
+        if not tx.remember(event.site, event.source, now):
+            return self._repeat(tx, event), []
+        subject = self._subject(tx, event)
+        if isinstance(event, Escalated):
+            known = tx.handoff_by_envelope(event.site, event.conversation, event.envelope.id)
+            if known is not None:
+                return _same_ticket(known, subject.situation.conversation), []
+        verdicts = self._judge.verdicts(tx, subject, event, now)
+        decision = ownership.decide(subject.situation, event, verdicts)
+        changes = self._apply(tx, subject.situation, decision, now)
+        return decision.receipt, changes
+
+    # --- what it is about
+
+    def _subject(self, tx: Tx, event: Event) -> Subject:
+        acted: Handoff | None = None
+        ordinal = 1
+        if isinstance(event, OperatorSpoke | OperatorDeleted | OperatorForwarded):
+            found = tx.handoff_at(event.site, event.desk, event.root)
+            if found is None:
+                raise NotFound(f"no handoff lives in {event.root}")
+            acted, ordinal = found
+        elif (handoff_id := acted_handoff(event)) is not None:
+            acted = tx.handoff(event.site, handoff_id)
+            if acted is None:
+                raise NotFound(f"no handoff {handoff_id}")
+        conversation = self._conversation(tx, event, acted)
+        newest = tx.handoff(event.site, conversation.handoff) if conversation.handoff else None
+        if acted is not None and newest is not None and acted.id == newest.id:
+            acted = newest
+        turn = tx.live_turn(event.site, conversation.id)
+        stream = tx.stream(event.site, conversation.id)
+        event_turn = None
+        if isinstance(event, AgentEvent):
+            event_turn = turn if turn is not None and turn.id == event.turn else tx.turn(event.site, event.turn)
+        situation = Situation(
+            conversation=conversation, handoff=newest, turn=turn, stream_open=stream is not None and stream.open
+        )
+        return Subject(situation=situation, acted=acted, acted_ordinal=ordinal, event_turn=event_turn)
+
+    def _conversation(self, tx: Tx, event: Event, acted: Handoff | None) -> Conversation:
+        if acted is not None:
+            wanted = acted.conversation
+        elif isinstance(event, CustomerEvent | AgentEvent | Escalated):
+            wanted = event.conversation
+        else:
+            raise NotFound(f"{type(event).__name__} names no conversation")
+        found = tx.conversation(event.site, wanted)
+        if found is not None:
+            return found
+        if isinstance(event, CustomerOpened | CustomerSaid):
+            fresh = Conversation(site=event.site, id=wanted, widget=event.widget, customer=event.customer)
+            tx.insert_conversation(fresh)
+            return fresh
+        raise NotFound(f"no conversation {wanted}")
+
+    # --- what follows
+
+    def _apply(self, tx: Tx, before: Situation, decision: Decision, now: Millis) -> list[Changed]:
+        after = decision.situation
+        conversation = after.conversation
+        if after.handoff is not None and after.handoff is not before.handoff:
+            if before.handoff is None or before.handoff.id != after.handoff.id:
+                tx.insert_handoff(after.handoff)
+            else:
+                tx.save_handoff(after.handoff)
+        if conversation is not before.conversation:
+            tx.save_conversation(conversation, was_epoch=before.conversation.epoch)
+        changed = Changed(site=conversation.site, conversation=conversation.id)
+        for effect in decision.effects:
+            match effect:
+                case Append(entry=entry):
+                    tx.append(conversation.site, conversation.id, entry)
+                case Send():
+                    handoff = self._enqueue(tx, after, effect, now)
+                    changed = replace(changed, desk=handoff.thread.desk)
+                case QueueTurn(turn=turn):
+                    tx.insert_turn(turn)
+                    changed = replace(changed, turn=True)
+                case _:
+                    _write(tx, conversation, effect)
+        return [changed] if decision.effects else []
+
+    def _enqueue(self, tx: Tx, after: Situation, effect: Send, now: Millis) -> Handoff:
+        handoff = after.handoff
+        if handoff is None or handoff.id != effect.handoff:
+            handoff = tx.handoff(after.conversation.site, effect.handoff)
+        if handoff is None:
+            raise NotFound(f"no handoff {effect.handoff}")
+        tx.enqueue(
+            Out(
+                site=handoff.site,
+                conversation=handoff.conversation,
+                handoff=handoff.id,
+                ordinal=effect.ordinal or handoff.thread.ordinal,
+                k=0,
+                kind=effect.kind,
+                key=OutKey(self._mint("o")),
+                n=effect.n,
+                actions=effect.actions,
+                queued_at=now,
+            )
+        )
+        return handoff
+
+    # --- repeats
+
+    def _repeat(self, tx: Tx, event: Event) -> Receipt:
+        """Answer a repeat as the first time was answered, as far as that can still be told."""
+        conversation_id = getattr(event, "conversation", None)
+        if not isinstance(event, CustomerSaid) or conversation_id is None:
+            return Receipt(status="duplicate")
+        conversation = tx.conversation(event.site, ConversationId(conversation_id), lock=False)
+        if conversation is None:
+            return Receipt(status="duplicate")
+        recent = tx.last_entries(event.site, conversation.id, before_n=conversation.next_n, limit=DUPLICATES_LOOK_BACK)
+        same = next((entry for entry in reversed(recent) if entry.remote == RemoteRef(event.source)), None)
+        return Receipt(
+            status="duplicate",
+            conversation=conversation.id,
+            n=same.n if same else None,
+            at=same.at if same else None,
+            epoch=conversation.epoch,
+        )
+
+
+def _write(tx: Tx, conversation: Conversation, effect: Effect) -> None:
+    match effect:
+        case EndTurn(turn=turn_id, state=state):
+            tx.end_turn(conversation.site, turn_id, state)
+        case WriteStream():
+            tx.write_stream(conversation.site, conversation.id, effect.turn, effect.attempt, effect.text)
+        case CloseStream(turn=turn_id):
+            tx.close_stream(conversation.site, conversation.id, turn_id)
+        case SetTimer():
+            tx.set_timer(conversation.site, effect.handoff, effect.rung, effect.due_at)
+        case ClearTimers(handoff=handoff_id):
+            tx.clear_timers(conversation.site, handoff_id)
+
+
+def _same_ticket(handoff: Handoff, conversation: Conversation) -> Receipt:
+    return Receipt(
+        status="duplicate",
+        conversation=conversation.id,
+        handoff=handoff.id,
+        ticket=handoff.ticket,
+        epoch=conversation.epoch,
+    )

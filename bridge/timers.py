@@ -1,0 +1,57 @@
+"""Due rungs: once-only work, fired through the front door. A timer is a row; it is dropped after what it fires was
+kept.
+"""
+
+from bridge import log as logs
+from bridge.conversation import RungDue
+from bridge.errors import NotFound, StoreUnavailable
+from bridge.ids import SourceId
+from bridge.ports import Clock, DueTimer, Receive, Store
+
+log = logs.get("timers")
+SWEEP_S = 1.0
+
+
+class Timers:
+    """Fires what is due. Several processes may: the key (handoff, rung, due time) makes each count once."""
+
+    def __init__(self, *, store: Store, clock: Clock, receive: Receive) -> None:
+        """Take the ports."""
+        self._store, self._clock, self._receive = store, clock, receive
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Look every second, until `stop`."""
+        while not self._stopping:
+            try:
+                await self.step()
+            except StoreUnavailable:
+                log.warning("store_unavailable")
+            await self._clock.sleep(SWEEP_S)
+
+    async def stop(self) -> None:
+        """End `run`."""
+        self._stopping = True
+
+    async def step(self) -> int:
+        """Fire what is due now; return how many."""
+        now = self._clock.now()
+        due = await self._store.read(lambda tx: tx.due_timers(now))
+        for timer in due:
+            await self._fire(timer)
+        return len(due)
+
+    async def _fire(self, timer: DueTimer) -> None:
+        event = RungDue(
+            site=timer.site,
+            source=SourceId(f"rung:{timer.handoff}:{timer.rung}:{timer.due_at}"),
+            at=timer.due_at,
+            handoff=timer.handoff,
+            rung=timer.rung,
+        )
+        try:
+            receipt = await self._receive(event)
+            log.info("rung_fired", handoff=timer.handoff, rung=timer.rung, status=receipt.status)
+        except NotFound:
+            log.warning("rung_without_handoff", handoff=timer.handoff, rung=timer.rung)
+        await self._store.run(lambda tx: tx.drop_timer(timer.site, timer.handoff, timer.rung))
