@@ -27,6 +27,7 @@ from bridge.conversation import (
     OperatorSpoke,
     QueueTurn,
     Receipt,
+    RungDue,
     Send,
     SetTimer,
     Situation,
@@ -76,6 +77,8 @@ class Switchboard:
         if not tx.remember(event.site, event.source, now):
             return self._repeat(tx, event), []
         subject = self._subject(tx, event)
+        if isinstance(event, RungDue):
+            tx.drop_timer(event.site, event.handoff, event.rung)
         if isinstance(event, Escalated):
             known = tx.handoff_by_envelope(event.site, event.conversation, event.envelope.id)
             if known is not None:

@@ -1,5 +1,5 @@
-"""Due rungs: once-only work, fired through the front door. A timer is a row; it is dropped after what it fires was
-kept.
+"""Due rungs: once-only work, fired through the front door. A timer is a row; the door drops
+it in the transaction that keeps what it fires.
 """
 
 from bridge import log as logs
@@ -54,4 +54,4 @@ class Timers:
             log.info("rung_fired", handoff=timer.handoff, rung=timer.rung, status=receipt.status)
         except NotFound:
             log.warning("rung_without_handoff", handoff=timer.handoff, rung=timer.rung)
-        await self._store.run(lambda tx: tx.drop_timer(timer.site, timer.handoff, timer.rung))
+            await self._store.run(lambda tx: tx.drop_timer(timer.site, timer.handoff, timer.rung))
