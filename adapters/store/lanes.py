@@ -1,0 +1,282 @@
+"""Units' calls on lanes: who may send what now, and what came of it.
+
+A lane's lease is a fence: each claim gets a new `lease_epoch`, and whoever holds an older one changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import bindparam as b
+from sqlalchemy import case, delete, func, literal_column, or_, select, text, update
+
+from adapters.store import rows
+from adapters.store.heads import CARD, LANE_IS, ONE, OUT_IN_LANE, LaneHeads
+from adapters.store.prepared import Row
+from adapters.store.tables import CHANNEL, DEAD, IN_FLIGHT, LANE, OUT, UNSENT
+from bridge.conversation import OutKind, Thread
+from bridge.ids import ConversationId, DeskName, HandoffId, Millis, OutKey, RemoteRef, SiteId, mint
+from bridge.ports import Claim, Out, OutState
+
+MAX_CLAIMED = 50
+
+_L, _O, _C = LANE.c, OUT.c, CHANNEL.c
+_ITS_CHANNEL = (_C.site == _L.site) & (_C.desk == _L.desk) & (_C.channel == _L.channel)
+_WAITS = text("lane.head_at IS NOT NULL")
+
+_CLAIMABLE = (
+    select(_L.site, _L.handoff, _L.ordinal, _L.conversation, _L.channel, _L.root, _L.lease_epoch, _L.sent_k)
+    .join_from(LANE, CHANNEL, _ITS_CHANNEL)
+    .where(_L.desk == b("desk"), _WAITS, _L.head_not_before <= b("now"), _L.lease_until <= b("now"))
+    .where(_C.blocked_until <= b("now"), or_(_C.next_free_at <= b("now"), _L.head_cosmetic == ONE))
+    .order_by(_L.opened, _L.head_at, _L.handoff, _L.ordinal)
+    .limit(ONE)
+    .with_for_update(skip_locked=True)
+)
+_LEASE = (
+    update(LANE)
+    .values(lease_owner=b("worker"), lease_epoch=b("epoch"), lease_until=b("until"), lease_ms=b("length"))
+    .where(*LANE_IS)
+)
+_OUTS = select(OUT).where(*OUT_IN_LANE, _O.k > b("sent_k"), text(UNSENT)).order_by(_O.k).limit(literal_column("50"))
+_OPENING = (
+    select(OUT)
+    .where(*OUT_IN_LANE, _O.k > b("sent_k"), text(UNSENT), _O.kind == literal_column(f"'{CARD}'"))
+    .order_by(_O.k)
+    .limit(ONE)
+)
+
+
+def _later(one: Any, other: Any) -> Any:
+    """The greater of two; SQLite and PostgreSQL have different names for it."""
+    return case((one > other, one), else_=other)
+
+
+_READY_AT = _later(_later(_L.head_not_before, _L.lease_until), _C.blocked_until)
+_NEXT_DUE = (
+    select(func.min(case((_L.head_cosmetic == ONE, _READY_AT), else_=_later(_READY_AT, _C.next_free_at))))
+    .join_from(LANE, CHANNEL, _ITS_CHANNEL)
+    .where(_L.desk == b("desk"), _WAITS)
+)
+
+_HELD = (*LANE_IS, _L.lease_epoch == b("w_epoch"))
+_STILL_UNSENT = (
+    select(literal_column("count(*)"))
+    .select_from(OUT)
+    .where(*OUT_IN_LANE, _O.k >= b("first"), _O.k <= b("last"), text(UNSENT))
+    .scalar_subquery()
+)
+_HOLD_LONGER = (
+    update(LANE)
+    .values(lease_until=b("v_now") + _L.lease_ms, head_not_before=b("v_now") + _L.lease_ms)
+    .where(*_HELD, b("many") <= _STILL_UNSENT)
+    .returning(_L.lease_until)
+)
+_EACH = (*OUT_IN_LANE, _O.k == b("w_k"), text(UNSENT))
+_FREEZE = (
+    update(OUT)
+    .values(
+        state=literal_column(f"'{OutState.SENDING}'"),
+        key=b("v_key"),
+        attempt_at=b("v_now"),
+        not_before=b("v_not_before"),
+    )
+    .where(*_EACH)
+)
+_REST = (
+    update(CHANNEL)
+    .values(next_free_at=_later(_C.next_free_at, b("v_until")))
+    .where(_C.site == b("w_site"), _C.desk == b("w_desk"), _C.channel == b("w_channel"))
+)
+_BLOCK = (
+    update(CHANNEL)
+    .values(blocked_until=_later(_C.blocked_until, b("v_until")))
+    .where(_C.site == b("w_site"), _C.desk == b("w_desk"), _C.channel == b("w_channel"))
+)
+_DELIVER = (
+    update(OUT)
+    .values(state=literal_column(f"'{OutState.DELIVERED}'"), remote=b("v_remote"), reason=literal_column("''"))
+    .where(*_EACH)
+)
+_POSTPONE = (
+    update(OUT)
+    .values(
+        state=literal_column(f"'{OutState.NEW}'"),
+        attempts=_O.attempts + ONE,
+        not_before=b("v_not_before"),
+        reason=b("v_reason"),
+    )
+    .where(*_EACH)
+)
+_UNCLEAR = update(OUT).values(looks=_O.looks + ONE, not_before=b("v_not_before"), reason=b("v_reason")).where(*_EACH)
+_BURY = (
+    update(OUT)
+    .values(state=literal_column(f"'{OutState.DEAD}'"), reason=b("v_reason"), maybe_sent=b("v_maybe_sent"))
+    .where(*_EACH)
+)
+_RELEASE = update(LANE).values(lease_owner=literal_column("''"), lease_until=literal_column("0")).where(*_HELD)
+
+_IN_FLIGHT = (
+    select(_O.handoff, _O.ordinal, _O.k, _O.kind)
+    .join_from(OUT, LANE, (_L.site == _O.site) & (_L.handoff == _O.handoff) & (_L.ordinal == _O.ordinal))
+    .where(_O.site == b("site"), _O.key == b("key"), text(f"out.{IN_FLIGHT}"), _L.desk == b("desk"))
+    .order_by(_O.handoff, _O.ordinal, _O.k)
+)
+_OUT_FOR = (
+    select(OUT)
+    .where(_O.site == b("site"), _O.handoff == b("handoff"), _O.n == b("n"))
+    .where(_O.kind == literal_column(f"'{OutKind.POST}'"))
+    .order_by(_O.ordinal, _O.k)
+)
+_DEAD_OUTS = (
+    select(OUT)
+    .where(_O.site == b("site"), text(DEAD))
+    .order_by(_O.queued_at, _O.handoff, _O.ordinal, _O.k)
+    .limit(b("most"))
+)
+_DROP_DEAD = delete(OUT).where(*OUT_IN_LANE, _O.k == b("w_k"), text(DEAD))
+
+
+def _where(claim: Claim) -> dict[str, Any]:
+    return {"w_site": claim.site, "w_handoff": claim.handoff, "w_ordinal": claim.thread.ordinal}
+
+
+class LaneUnits(LaneHeads):
+    """See `bridge.ports.Tx`: lanes."""
+
+    __slots__ = ()
+
+    def claim_lane(self, desk: DeskName, worker: str, now: Millis, lease_ms: int) -> Claim | None:
+        row = self._one(_CLAIMABLE, desk=desk, now=now)
+        if row is None:
+            return None
+        site, handoff, ordinal, conversation, channel, root, epoch, sent_k = row
+        where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal}
+        until = Millis(now + lease_ms)
+        self._change(_LEASE, **where, worker=worker, epoch=epoch + 1, until=until, length=lease_ms)
+        outs = [rows.out_of(found) for found in self._all(_OPENING if root is None else _OUTS, **where, sent_k=sent_k)]
+        ready = next((i for i, out in enumerate(outs) if out.not_before > now), len(outs))
+        return Claim(
+            site=site,
+            conversation=ConversationId(conversation),
+            handoff=HandoffId(handoff),
+            thread=Thread(desk=desk, channel=channel, root=root, ordinal=ordinal),
+            lease_epoch=epoch + 1,
+            lease_until=until,
+            outs=tuple(outs[:ready]),
+        )
+
+    def next_due(self, desk: DeskName) -> Millis | None:
+        row = self._one(_NEXT_DUE, desk=desk)
+        return None if row is None or row[0] is None else Millis(row[0])
+
+    def begin_send(self, claim: Claim, ks: Sequence[int], key: OutKey, now: Millis, channel_free_at: Millis) -> bool:
+        where = _where(claim)
+        held = self._one(
+            _HOLD_LONGER,
+            **where,
+            w_epoch=claim.lease_epoch,
+            v_now=now,
+            first=min(ks),
+            last=max(ks),
+            many=len(ks),
+        )
+        if held is None:
+            return False
+        frozen = {"v_key": key, "v_now": now, "v_not_before": held[0]}
+        if self._change_each(_FREEZE, [where | frozen | {"w_k": k} for k in ks]) != len(ks):
+            raise ValueError(f"outs {list(ks)} of handoff {claim.handoff} are not all unsent")
+        if channel_free_at > now:
+            self._channel(_REST, claim, channel_free_at)
+        return True
+
+    def delivered(self, claim: Claim, ks: Sequence[int], ref: RemoteRef | None, now: Millis) -> bool:
+        opens = claim.thread.root is None and any(out.k in ks and out.kind is OutKind.CARD for out in claim.outs)
+        return self._settle(claim, ks, _DELIVER, root=ref if opens else None, v_remote=ref)
+
+    def postpone(
+        self,
+        claim: Claim,
+        ks: Sequence[int],
+        *,
+        not_before: Millis,
+        reason: str,
+        channel_blocked_until: Millis | None = None,
+    ) -> bool:
+        held = self._settle(claim, ks, _POSTPONE, v_not_before=not_before, v_reason=reason)
+        if held and channel_blocked_until is not None:
+            self._channel(_BLOCK, claim, channel_blocked_until)
+        return held
+
+    def unclear(self, claim: Claim, ks: Sequence[int], *, look_at: Millis, reason: str) -> bool:
+        return self._settle(claim, ks, _UNCLEAR, v_not_before=look_at, v_reason=reason)
+
+    def bury(self, claim: Claim, ks: Sequence[int], *, reason: str, maybe_sent: bool) -> bool:
+        return self._settle(claim, ks, _BURY, v_reason=reason, v_maybe_sent=int(maybe_sent))
+
+    def release(self, claim: Claim) -> None:
+        self._change(_RELEASE, **_where(claim), w_epoch=claim.lease_epoch)
+
+    def settle_echo(self, site: SiteId, desk: DeskName, key: OutKey, ref: RemoteRef, now: Millis) -> bool:
+        found = self._all(_IN_FLIGHT, site=site, key=key, desk=desk)
+        for handoff, ordinal in dict.fromkeys((row[0], row[1]) for row in found):
+            lane = self._lane(site, handoff, ordinal)
+            if lane is not None:
+                mine = [row for row in found if (row[0], row[1]) == (handoff, ordinal)]
+                where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal, "v_remote": ref}
+                self._change_each(_DELIVER, [where | {"w_k": row[2]} for row in mine])
+                opens = any(row[3] == CARD for row in mine)
+                self._find_head(lane, root=ref if opens else None)
+        return bool(found)
+
+    def out_for(self, site: SiteId, handoff: HandoffId, n: int) -> list[Out]:
+        return [rows.out_of(row) for row in self._all(_OUT_FOR, site=site, handoff=handoff, n=n)]
+
+    def dead_outs(self, site: SiteId, limit: int = 100) -> list[Out]:
+        return [rows.out_of(row) for row in self._all(_DEAD_OUTS, site=site, most=limit)]
+
+    def revive(self, out: Out, now: Millis) -> None:
+        if self._drop(out):
+            self.enqueue(
+                replace(
+                    out,
+                    key=OutKey(mint("out")),
+                    state=OutState.NEW,
+                    attempts=0,
+                    looks=0,
+                    attempt_at=None,
+                    not_before=now,
+                    queued_at=now,
+                    remote=None,
+                    reason="",
+                    maybe_sent=False,
+                )
+            )
+
+    def drop_dead(self, out: Out) -> None:
+        self._drop(out)
+
+    def _drop(self, out: Out) -> bool:
+        where = {"w_site": out.site, "w_handoff": out.handoff, "w_ordinal": out.ordinal}
+        return self._change(_DROP_DEAD, **where, w_k=out.k) == 1
+
+    def _held(self, claim: Claim) -> Row | None:
+        """Return the lane if the claim still holds."""
+        lane = self._lane(claim.site, claim.handoff, claim.thread.ordinal)
+        return None if lane is None or lane[3] != claim.lease_epoch else lane
+
+    def _settle(
+        self, claim: Claim, ks: Sequence[int], change: Any, *, root: RemoteRef | None = None, **values: Any
+    ) -> bool:
+        """Change these outs as far as they are unsent still (an echo may have been faster), and move the lane on."""
+        lane = self._held(claim)
+        if lane is None:
+            return False
+        where = _where(claim) | values
+        self._change_each(change, [where | {"w_k": k} for k in ks])
+        self._find_head(lane, root=root)
+        return True
+
+    def _channel(self, change: Any, claim: Claim, until: Millis) -> None:
+        thread = claim.thread
+        self._change(change, w_site=claim.site, w_desk=thread.desk, w_channel=thread.channel, v_until=until)

@@ -1,0 +1,84 @@
+"""From a URL to a store that is ready for work."""
+
+import asyncio
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import unquote
+
+from adapters.store.schema import migrate
+from adapters.store.sqlite import Database, Inline, SqliteStore, WriterThread
+from bridge.errors import SettingsError
+
+IN_MEMORY = frozenset({"sqlite://", "sqlite:///:memory:", "sqlite+memory://"})
+
+MOUNTS = Path("/proc/self/mounts")
+NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"}
+)
+"""File systems on which SQLite can lose data: https://www.sqlite.org/wal.html#overview, disadvantage 2."""
+
+
+async def open_store(url: str, *, mounts: str | None = None, busy_ms: int = 5000) -> SqliteStore:
+    """Open the store that `url` names, with its schema up to date.
+
+    `sqlite:///relative.db`, `sqlite:////absolute.db`: a file, made if it is not there, readable by its owner only.
+    `sqlite+memory://`: gone at the end, each unit run at once in the caller's thread; for tests. `mounts` is the mount
+    table in the form of /proc/self/mounts, by default that of this system. `busy_ms`: how long to wait for another
+    process that writes.
+
+    Raises SettingsError, in one line, for anything that cannot be opened.
+    """
+    if url in IN_MEMORY:
+        database = Database(None)
+        migrate(database)
+        return SqliteStore(Inline(database))
+    scheme, _, rest = url.partition("://")
+    if scheme in {"postgres", "postgresql"} or scheme.startswith("postgresql+"):
+        raise SettingsError("PostgreSQL comes with a later version: use sqlite:///handoff.db for now")
+    if scheme != "sqlite" or len(rest) < 2 or not rest.startswith("/"):
+        # The URL may hold a password: name no more than its scheme.
+        raise SettingsError(f"the database URL ({scheme}://...) must look like sqlite:///handoff.db")
+    path = Path(unquote(rest[1:].partition("?")[0]))
+    if mounts is None:
+        mounts = await asyncio.to_thread(_mounts)
+    refuse_network_folder(path, mounts)
+    writer, reader = await asyncio.to_thread(_open_file, path, busy_ms)
+    return SqliteStore(WriterThread(writer, reader))
+
+
+def refuse_network_folder(path: Path, mounts: str) -> None:
+    """Raise SettingsError if the file would lie on a network file system, as the mount table tells."""
+    folder = path.resolve().parent
+    best, kind = -1, ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        # Blanks in names are written in octal: https://man7.org/linux/man-pages/man5/fstab.5.html
+        point = Path(fields[1].replace("\\040", " ").replace("\\011", "\t"))
+        if folder.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), fields[2]
+    if kind in NETWORK:
+        raise SettingsError(
+            f"{folder} is on a network file system ({kind}), where SQLite can lose data: name a file on a local disk"
+        )
+
+
+def _mounts() -> str:
+    return MOUNTS.read_text(encoding="utf-8", errors="replace") if MOUNTS.exists() else ""
+
+
+def _open_file(path: Path, busy_ms: int) -> tuple[Database, Database]:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        writer = Database(path, busy_ms=busy_ms)
+    except (OSError, sqlite3.Error) as error:
+        raise SettingsError(f"the database file {path} cannot be opened: {error}") from error
+    try:
+        migrate(writer)
+        return writer, Database(path, busy_ms=busy_ms, read_only=True)
+    except BaseException:
+        writer.close()
+        raise

@@ -1,0 +1,285 @@
+"""SQLite under the units of work: the connection, and the two executors that decide where a unit runs.
+
+Transactions are begun and ended here by hand: SQLAlchemy's and sqlite3's own rules would open them too late, so that
+two writers read the same state (https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#pysqlite-serializable).
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import StaticPool
+
+from adapters.store.prepared import Statements
+from adapters.store.units import SqlTx
+from bridge.errors import StoreUnavailable
+from bridge.ports import Tx
+
+T = TypeVar("T")
+Unit = Callable[[Tx], T]
+
+MAX_GROUP = 64
+"""Units per commit: one fsync for all of them."""
+
+_PRAGMAS = (
+    # A commit is on the disk before it is acknowledged: https://www.sqlite.org/pragma.html#pragma_synchronous
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "wal_autocheckpoint = 2000",
+    "journal_size_limit = 67108864",
+    "cache_size = -32000",
+    "temp_store = MEMORY",
+)
+
+
+class Database:
+    """One connection to one SQLite database. Used by one thread at a time."""
+
+    def __init__(self, path: Path | None, *, busy_ms: int = 5000, read_only: bool = False) -> None:
+        """Open it; None is a new one in memory. Raises sqlite3.Error if the file is no database."""
+        name = ":memory:" if path is None else str(path)
+        raw = sqlite3.connect(name, isolation_level=None, check_same_thread=False, cached_statements=256)
+        try:
+            for pragma in (f"busy_timeout = {busy_ms}", *_PRAGMAS, f"query_only = {int(read_only)}"):
+                raw.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.Error:
+            raw.close()
+            raise
+        self.raw = raw
+        engine = create_engine(
+            "sqlite+pysqlite://", creator=lambda: raw, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
+        )
+        self.connection: Connection = engine.connect()
+        # SQLAlchemy is to believe in one transaction without end: else it would commit or roll back ours.
+        self.connection.begin()
+        self._statements = Statements(engine.dialect)
+
+    def tx(self) -> SqlTx:
+        """Return a fresh Tx; the caller has begun a transaction."""
+        return SqlTx(self.connection, self._statements)
+
+    @contextlib.contextmanager
+    def transaction(self, begin: str) -> Iterator[None]:
+        """Begin, and commit unless the body raises. Raises StoreUnavailable if nothing could be begun or committed."""
+        self.execute(begin)
+        try:
+            yield
+            self.execute("COMMIT")
+        finally:
+            self.undo()
+
+    def execute(self, command: str) -> None:
+        """Run a command of transaction control."""
+        try:
+            self.raw.execute(command).close()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the database failed at {command}: {error}") from error
+
+    def undo(self) -> None:
+        """Roll back what is open, if anything is."""
+        if self.raw.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self.raw.execute("ROLLBACK").close()
+
+    def close(self) -> None:
+        """Close it. May be called twice."""
+        self.connection.close()
+        self.connection.engine.dispose()
+        self.raw.close()
+
+
+class Executor(Protocol):
+    """Where units run. The contract of each call is that of `bridge.ports.Store`."""
+
+    async def run(self, unit: Unit[T]) -> T: ...
+    async def read(self, unit: Unit[T]) -> T: ...
+    async def close(self) -> None: ...
+
+
+class SqliteStore:
+    """The `Store` of the core; its executor decides where units run."""
+
+    def __init__(self, executor: Executor) -> None:
+        """Use this executor, and close it in the end."""
+        self._executor = executor
+
+    async def run(self, unit: Unit[T]) -> T:
+        return await self._executor.run(unit)
+
+    async def read(self, unit: Unit[T]) -> T:
+        return await self._executor.read(unit)
+
+    async def close(self) -> None:
+        await self._executor.close()
+
+
+class Inline:
+    """Each unit at once, in the caller's thread, one commit each: deterministic, for tests. It blocks."""
+
+    def __init__(self, database: Database) -> None:
+        """Own this database."""
+        self._database: Database | None = database
+
+    def _open(self) -> Database:
+        if self._database is None:
+            raise StoreUnavailable("the store is closed")
+        return self._database
+
+    async def run(self, unit: Unit[T]) -> T:
+        database = self._open()
+        with database.transaction("BEGIN IMMEDIATE"):
+            return unit(database.tx())
+
+    async def read(self, unit: Unit[T]) -> T:
+        database = self._open()
+        database.execute("PRAGMA query_only = 1")
+        try:
+            with database.transaction("BEGIN"):
+                return unit(database.tx())
+        finally:
+            database.execute("PRAGMA query_only = 0")
+
+    async def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Handed:
+    """A unit on its way to the writer, and who waits for it."""
+
+    unit: Unit[Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    """What came of a unit."""
+
+    handed: _Handed
+    result: Any = None
+    error: BaseException | None = None
+
+
+class WriterThread:
+    """One thread owns the only writing connection; units that wait together share a commit, each in a SAVEPOINT.
+
+    A unit is acknowledged after the commit that holds it. If the database rolls the whole group back, as it does on a
+    full disk (https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction), every unit of the
+    group fails with StoreUnavailable. A caller that is cancelled before its unit began has changed nothing; later, the
+    unit is kept all the same.
+    """
+
+    def __init__(self, writer: Database, reader: Database) -> None:
+        """Own both databases (two connections to one file) and start the threads."""
+        self._writer, self._reader = writer, reader
+        self._queue: SimpleQueue[_Handed | None] = SimpleQueue()
+        self._closed = False
+        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
+        self._thread = Thread(target=self._write, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, unit: Unit[T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Handed(unit=unit, future=future, loop=loop))
+        return await future
+
+    async def read(self, unit: Unit[T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read, unit)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._finish)
+
+    def _finish(self) -> None:
+        self._thread.join()
+        self._reading.shutdown()
+        self._writer.close()
+        self._reader.close()
+
+    def _read(self, unit: Unit[T]) -> T:
+        with self._reader.transaction("BEGIN"):
+            return unit(self._reader.tx())
+
+    def _write(self) -> None:
+        open_ = True
+        while open_:
+            group: list[_Handed] = []
+            waiting = self._queue.get()
+            while waiting is not None:
+                if not waiting.future.cancelled():
+                    group.append(waiting)
+                if len(group) == MAX_GROUP:
+                    break
+                try:
+                    waiting = self._queue.get_nowait()
+                except Empty:
+                    break
+            else:
+                open_ = False
+            if group:
+                self._acknowledge(self._commit(group))
+
+    def _commit(self, group: list[_Handed]) -> list[_Done]:
+        """Run the units in one transaction; what is returned is true on the disk."""
+        try:
+            with self._writer.transaction("BEGIN IMMEDIATE"):
+                return [self._run_one(handed) for handed in group]
+        except StoreUnavailable as error:
+            return [_Done(handed=handed, error=StoreUnavailable(str(error))) for handed in group]
+
+    def _run_one(self, handed: _Handed) -> _Done:
+        """Run one unit in its savepoint. Raises StoreUnavailable if the transaction around it is gone."""
+        writer = self._writer
+        writer.execute("SAVEPOINT unit")
+        try:
+            done = _Done(handed=handed, result=handed.unit(writer.tx()))
+        except StopIteration as error:
+            # A future refuses this one: it would end the generator of whoever awaits.
+            failure = RuntimeError("the unit raised StopIteration")
+            failure.__cause__ = error
+            done = _Done(handed=handed, error=failure)
+        except BaseException as error:  # noqa: BLE001 -- it belongs to whoever handed the unit over
+            done = _Done(handed=handed, error=error)
+        if not writer.raw.in_transaction:
+            raise StoreUnavailable(f"the database undid the transaction: {done.error}")
+        if done.error is not None:
+            writer.execute("ROLLBACK TO unit")
+        writer.execute("RELEASE unit")
+        return done
+
+    @staticmethod
+    def _acknowledge(group: list[_Done]) -> None:
+        for loop in {done.handed.loop for done in group}:
+            mine = [done for done in group if done.handed.loop is loop]
+            # A loop that is closed has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_tell, mine)
+
+
+def _tell(group: list[_Done]) -> None:
+    for done in group:
+        future = done.handed.future
+        if future.done():
+            continue
+        if done.error is None:
+            future.set_result(done.result)
+        else:
+            future.set_exception(done.error)

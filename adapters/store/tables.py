@@ -1,0 +1,269 @@
+"""The tables, all keyed by site. Columns are text, integers and floats only, so that no driver needs to convert them.
+
+JSON is kept as text; "" stands for an empty one. Times are UTC milliseconds given by the caller. A change here needs a
+new revision in `migrations/versions`; a test compares the two.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA = MetaData()
+
+UNSENT = "state IN ('new', 'sending')"
+"""Written into statements as it is, never as parameters: only then may SQLite use the partial indexes.
+See https://www.sqlite.org/partialindex.html#queries_using_partial_indexes.
+"""
+IN_FLIGHT = "state = 'sending'"
+DEAD = "state = 'dead'"
+OPEN = "state IN ('waiting', 'human')"
+LIVE = "state IN ('queued', 'running')"
+SUPPRESSED = "audience = 'suppressed'"
+
+
+def _text(name: str, *, null: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=null)
+
+
+def _number(name: str, *, null: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=null)
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+INBOX = Table(
+    "inbox",
+    METADATA,
+    _text("site"),
+    _text("source"),
+    _number("at"),
+    PrimaryKeyConstraint("site", "source"),
+    sqlite_with_rowid=False,
+)
+
+CONVERSATION = Table(
+    "conversation",
+    METADATA,
+    _text("site"),
+    _text("id"),
+    _text("widget"),
+    _text("customer"),
+    _text("state"),
+    _text("operator"),
+    _number("epoch"),
+    _number("next_n"),
+    _number("last_at"),
+    _text("handoff", null=True),
+    _text("sticky", null=True),
+    _text("last_speaker"),
+    _number("unsure_turns"),
+    _text("collected"),
+    PrimaryKeyConstraint("site", "id"),
+    sqlite_with_rowid=False,
+)
+
+ENTRY = Table(
+    "entry",
+    METADATA,
+    _text("site"),
+    _text("conversation"),
+    _number("n"),
+    _text("kind"),
+    _text("role"),
+    _text("author_id"),
+    _text("author_name"),
+    _text("audience"),
+    _number("at"),
+    _number("epoch"),
+    _text("text"),
+    _text("files"),
+    _number("target", null=True),
+    _text("turn", null=True),
+    _text("handoff", null=True),
+    _number("named"),
+    _text("remote", null=True),
+    _text("data"),
+    PrimaryKeyConstraint("site", "conversation", "n"),
+    Index("entry_remote", "site", "remote", **_where("remote IS NOT NULL")),
+    Index("entry_suppressed", "site", **_where(SUPPRESSED)),
+    sqlite_with_rowid=False,
+)
+
+TICKET = Table("ticket", METADATA, _text("site"), _number("last"), PrimaryKeyConstraint("site"))
+
+# Desk, channel and root are the lane's: see LANE.
+HANDOFF = Table(
+    "handoff",
+    METADATA,
+    _text("site"),
+    _text("id"),
+    _text("conversation"),
+    _text("ticket"),
+    _text("envelope_id"),
+    _text("envelope"),
+    _text("problems"),
+    _text("queue"),
+    _number("ordinal"),
+    _text("why_here"),
+    _text("state"),
+    _number("opened_at"),
+    _number("first_n"),
+    _number("taken_at", null=True),
+    _number("ended_at", null=True),
+    _text("operator_id", null=True),
+    _text("operator"),
+    _text("previous", null=True),
+    _number("rung"),
+    _text("note"),
+    _text("preferred", null=True),
+    _text("audience_rule"),
+    _text("first_reply"),
+    PrimaryKeyConstraint("site", "id"),
+    UniqueConstraint("site", "ticket", name="handoff_ticket"),
+    UniqueConstraint("site", "conversation", "envelope_id", name="handoff_envelope"),
+    Index("handoff_one_open", "site", "conversation", unique=True, **_where(OPEN)),
+    Index("handoff_open", "site", "opened_at", **_where(OPEN)),
+)
+
+# The thread of a handoff, and the order of what goes there. Everything up to `sent_k` is settled. The head_* columns
+# repeat what is next, so that choosing a lane reads nothing else; they are null while nothing may leave. `opened` is 1
+# once the root is known.
+LANE = Table(
+    "lane",
+    METADATA,
+    _text("site"),
+    _text("handoff"),
+    _number("ordinal"),
+    _text("conversation"),
+    _text("desk"),
+    _text("channel"),
+    _text("root", null=True),
+    _number("opened"),
+    _number("next_k"),
+    _number("sent_k"),
+    _number("head_k", null=True),
+    _number("head_at", null=True),
+    _number("head_not_before", null=True),
+    _number("head_cosmetic", null=True),
+    _text("lease_owner"),
+    _number("lease_epoch"),
+    _number("lease_until"),
+    _number("lease_ms"),
+    PrimaryKeyConstraint("site", "handoff", "ordinal"),
+    Index("lane_waiting", "desk", "opened", "head_at", **_where("head_at IS NOT NULL")),
+    Index("lane_root", "site", "desk", "root", **_where("root IS NOT NULL")),
+    Index("lane_conversation", "site", "conversation"),
+    sqlite_with_rowid=False,
+)
+
+OUT = Table(
+    "out",
+    METADATA,
+    _text("site"),
+    _text("handoff"),
+    _number("ordinal"),
+    _number("k"),
+    _text("conversation"),
+    _text("kind"),
+    _text("key"),
+    _number("n", null=True),
+    _text("actions"),
+    _text("state"),
+    _number("attempts"),
+    _number("looks"),
+    _number("attempt_at", null=True),
+    _number("not_before"),
+    _number("queued_at"),
+    _text("remote", null=True),
+    _text("reason"),
+    _number("maybe_sent"),
+    PrimaryKeyConstraint("site", "handoff", "ordinal", "k"),
+    Index("out_unsent", "queued_at", **_where(UNSENT)),
+    Index("out_in_flight", "site", "key", **_where(IN_FLIGHT)),
+    Index("out_dead", "site", "queued_at", **_where(DEAD)),
+    sqlite_with_rowid=False,
+)
+
+CHANNEL = Table(
+    "channel",
+    METADATA,
+    _text("site"),
+    _text("desk"),
+    _text("channel"),
+    _number("next_free_at"),
+    _number("blocked_until"),
+    PrimaryKeyConstraint("site", "desk", "channel"),
+    sqlite_with_rowid=False,
+)
+
+# `seq` is the order of queueing, across sites.
+TURN = Table(
+    "turn",
+    METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _text("site"),
+    _text("id"),
+    _text("conversation"),
+    _number("epoch"),
+    _text("kind"),
+    _number("upto_n"),
+    _number("attempt"),
+    _text("state"),
+    _text("handoff", null=True),
+    _text("note"),
+    _text("lease_owner"),
+    _number("lease_until"),
+    UniqueConstraint("site", "id", name="turn_id"),
+    Index("turn_one_live", "site", "conversation", unique=True, **_where(f"{LIVE} AND kind <> 'rehearsal'")),
+    Index("turn_live", "seq", **_where(LIVE)),
+)
+
+STREAM = Table(
+    "stream",
+    METADATA,
+    _text("site"),
+    _text("conversation"),
+    _text("turn"),
+    _number("attempt"),
+    _number("seq"),
+    _text("text"),
+    PrimaryKeyConstraint("site", "conversation"),
+    sqlite_with_rowid=False,
+)
+
+TIMER = Table(
+    "timer",
+    METADATA,
+    _text("site"),
+    _text("handoff"),
+    _text("rung"),
+    _number("due_at"),
+    PrimaryKeyConstraint("site", "handoff", "rung"),
+    Index("timer_due", "due_at"),
+    sqlite_with_rowid=False,
+)
+
+FILE = Table(
+    "file",
+    METADATA,
+    _text("site"),
+    _text("id"),
+    _text("name"),
+    _text("media_type"),
+    _number("size_bytes"),
+    _text("digest"),
+    PrimaryKeyConstraint("site", "id"),
+)
