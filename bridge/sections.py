@@ -188,7 +188,7 @@ class QueueSection(Section):
     name: Name
     label: str = ""
     public_label: str = ""
-    channels: Annotated[tuple[Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{5,20}$")], ...], Field(min_length=1)]
+    channels: tuple[Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{5,20}$")], ...]
     operators: tuple[str, ...] = ()
     user_group: str = ""
     supervisors: tuple[str, ...] = ()
@@ -198,6 +198,13 @@ class QueueSection(Section):
     when_closed: Literal["wait", "contact", "stay"] = "wait"
     ladder: str = "standard"
     idle_close_s: Annotated[int, Field(ge=60)] | None = None
+
+    @field_validator("channels")
+    @classmethod
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError('must name at least one channel, as in ["C0123456789"]')
+        return value
 
 
 class RouteSection(Section):

@@ -198,9 +198,10 @@ def _from_kubernetes(name: str, value: str) -> bool:
     return bool(_KUBERNETES_NAME.search(name) or _KUBERNETES_VALUE.match(value))
 
 
-def _nearest(name: str, known: Iterator[str] | list[str]) -> str:
-    [*match] = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]}?" if match else "; remove it"
+def _nearest(name: str, known: list[str]) -> str:
+    short = {entry.removeprefix(PREFIX): entry for entry in known}
+    [*match] = difflib.get_close_matches(name.removeprefix(PREFIX), list(short), n=1, cutoff=0.6)
+    return f"; did you mean {short[match[0]]}?" if match else "; remove it"
 
 
 def _unclaimed(ours: Mapping[str, str]) -> Iterator[str]:

@@ -1,0 +1,173 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+
+from bridge.errors import SettingsError
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="The file to read instead of handoff.toml.", show_default=False),
+]
+
+app = typer.Typer(
+    name="handoff-bridge",
+    help="Moves a whole customer conversation from an AI agent to a person in Slack and back.",
+    no_args_is_help=True,
+    add_completion=False,
+    # A pretty traceback shows local variables, and those hold tokens.
+    pretty_exceptions_enable=False,
+)
+sandbox = typer.Typer(no_args_is_help=True, help="Local stand-ins for vendors, for demos and tests.")
+manifest = typer.Typer(no_args_is_help=True, help="Write what a workspace's admin uploads.")
+app.add_typer(sandbox, name="sandbox")
+app.add_typer(manifest, name="manifest")
+
+
+def main() -> NoReturn:
+    """Run the command line. Wrong settings end it with status 2 and one line for each."""
+    try:
+        app()
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 -- this is the program's own word to its user
+        raise SystemExit(2) from None
+    raise SystemExit(0)
+
+
+def say(text: str) -> None:
+    """Print one line for people or pipes, as it is."""
+    typer.echo(text)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False) -> None:
+    """Hold what belongs to no command."""
+    if show:
+        from importlib.metadata import version as installed
+
+        say(installed("handoff-bridge"))
+        raise typer.Exit
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the bridge until it is stopped."""
+    from bridge.settings import load
+
+    settings = load(file=config, for_="serve")
+    import_module("adapters.app").run(settings)
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the demo page on this machine; 0 picks a free one.", min=0)] = 8080,
+    agent: Annotated[str, typer.Option(help="Address of your own agent instead of the scripted one.")] = "",
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Show the whole thing in one page, without any account."""
+    import_module("adapters.app").run_demo(port=port, agent_url=agent, open_browser=browser)
+
+
+@sandbox.command("slack")
+def sandbox_slack(
+    port: Annotated[int, typer.Option(help="Port on this machine; 0 picks a free one.", min=0)] = 0,
+    app_url: Annotated[str, typer.Option(help="Where events go; without it the app uses Socket Mode.")] = "",
+    posts_per_s: Annotated[float, typer.Option(help="Posts a second in one channel; 0: no limit.", min=0)] = 1.0,
+) -> None:
+    """Run a local Slack workspace. Its first line is a JSON object with its url."""
+    from adapters.sandbox.__main__ import main as run
+
+    words = ["slack", "--port", str(port), "--posts-per-s", str(posts_per_s)]
+    raise typer.Exit(run([*words, *(["--app-url", app_url] if app_url else [])]))
+
+
+@app.command()
+def queues(
+    envelope: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A handoff envelope as JSON, - for standard input; without it, a sample.", show_default=False
+        ),
+    ] = None,
+    at: Annotated[
+        str, typer.Option(help="Decide as at this time, as in 2026-11-23T09:00+01:00.", show_default="now")
+    ] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Show the queues, and why an envelope goes where it goes."""
+    from adapters import explain
+    from adapters.wiring import directory
+    from bridge.settings import load
+
+    house = directory(load(file=config, for_="tool"))
+    raw = explain.SAMPLE if envelope is None else _read_json(envelope)
+    explain.show(house, raw, explain.moment(at))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(f"{path}: is not JSON: {error}") from None
+
+
+@app.command()
+def doctor(
+    config: ConfigOption = None,
+    timeout_s: Annotated[float, typer.Option(help="How long one check may take.", min=1)] = 10,
+) -> None:
+    """Check settings, Slack, the clock and the public address, each with its remedy. Changes nothing."""
+    from adapters import doctor as clinic
+    from adapters import manifest_slack as maker
+    from bridge.settings import load
+
+    settings = load(file=config, for_="serve")
+    scopes = clinic.Scopes(required=frozenset(maker.SCOPES), optional=maker.OPTIONAL_SCOPES)
+    if not asyncio.run(clinic.examine(settings, scopes, timeout_s=timeout_s)):
+        raise typer.Exit(1)
+
+
+@manifest.command("slack")
+def manifest_slack(
+    mode: Annotated[Literal["socket", "http"], typer.Option(help="How Slack and the bridge meet.")] = "socket",
+    form: Annotated[
+        Literal["yaml", "json"], typer.Option("--format", help="What Slack's page is to be given.")
+    ] = "yaml",
+    output: Annotated[Path | None, typer.Option(help="The file to write.", show_default="standard output")] = None,
+    base_url: Annotated[str, typer.Option(help="The bridge's public https:// address, for --mode http.")] = "",
+    command: Annotated[str, typer.Option(help="The slash command; the last app installed wins a name.")] = "/return",
+) -> None:
+    """Write the manifest of the Slack app."""
+    from adapters import manifest_slack as maker
+
+    text = maker.dump(maker.manifest(mode=mode, base_url=base_url, command=command), form)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--output: {output} cannot be written: {error.strerror}") from None
+    say(f"wrote {output}")
+
+
+def _schemas() -> Mapping[str, dict[str, Any]]:
+    from bridge.envelope import HandoffEnvelope, ReturnNote
+
+    return {"envelope": HandoffEnvelope.model_json_schema(), "return": ReturnNote.model_json_schema()}
+
+
+@app.command()
+def schema(document: Annotated[Literal["envelope", "return"], typer.Argument(help="Which document.")]) -> None:
+    """Print the JSON Schema of a document."""
+    say(json.dumps(_schemas()[document], indent=2))
