@@ -45,7 +45,7 @@ class Showing:
         """Take the ports. `desks` get the customers' typing hints."""
         self._store = store
         self._clock = clock
-        self._desks = desks or {}
+        self.desks = desks if desks is not None else {}
         self._windows: dict[_Key, list[_Window]] = defaultdict(list)
         self._dirty: set[_Key] = set()
         self._wake = asyncio.Event()
@@ -87,7 +87,7 @@ class Showing:
                 return
             handoff_id = row.handoff
             handoff = await self._store.read(lambda tx: tx.handoff(site, handoff_id))
-            if handoff is not None and handoff.thread.root and (desk := self._desks.get(handoff.thread.desk)):
+            if handoff is not None and handoff.thread.root and (desk := self.desks.get(handoff.thread.desk)):
                 await desk.typing(handoff.thread, row.customer.name or "The customer")
 
     # --- hints and the reader
