@@ -1,0 +1,211 @@
+"""The stream: one WebSocket per open window, several per conversation.
+
+https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-receive-activities
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from adapters.directline.wire import Json, Screen, frame, targets
+from adapters.directline.wire import fold as folded
+from bridge import log
+from bridge.conversation import Entry
+from bridge.ids import ConversationId, Millis, SiteId, mint
+from bridge.ports import Clock, Feed, Shown
+
+_log = log.get(__name__)
+
+PING_S = 30
+MAX_FRAME_BYTES = 4096
+"""Clients only send empty pings."""
+MAX_ACTIVITIES_PER_FRAME = 100
+MAX_PENDING_HINTS = 32
+LOOK_BACK = 32
+"""How many entries before the watermark a new window looks at, to know which streams of a turn have ended."""
+
+
+async def originals(
+    feed: Feed, site: SiteId, conversation: ConversationId, entries: Iterable[Entry]
+) -> dict[int, Entry]:
+    """Return the entries that these change, as far as the customer may see them."""
+    found: dict[int, Entry] = {}
+    for n in targets(list(entries)):
+        shown = await feed.read(site, conversation, n - 1, limit=1)
+        if shown is not None and shown.entries and shown.entries[0].n == n:
+            found[n] = shown.entries[0]
+    return found
+
+
+def activities(screen: Screen, shown: Shown, changed: dict[int, Entry], now: Millis) -> list[Json]:
+    """Return what a window shows of this, entries first."""
+    made = [screen.activity(e, changed.get(e.target) if e.target is not None else None) for e in shown.entries]
+    made += [screen.chunk(stream, now) for stream in shown.streams]
+    return [activity for activity in made if activity is not None]
+
+
+class Window:
+    """One socket as the feed's Viewer.
+
+    The feed serves many windows, so nothing here waits for a slow one: frames queue up to `max_pending_bytes`. A window
+    that does not read what it is sent is closed, and loses nothing: it comes back with its watermark.
+    """
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        screen: Screen,
+        *,
+        feed: Feed,
+        site: SiteId,
+        clock: Clock,
+        after_n: int,
+        send_timeout_s: float,
+        max_pending_bytes: int,
+    ) -> None:
+        """Show on this socket, which is prepared and has seen everything up to `after_n`."""
+        self.after_n = after_n
+        self._socket = socket
+        self._transport = transport
+        self._screen = screen
+        self._feed = feed
+        self._site = site
+        self._clock = clock
+        self._send_timeout_s = send_timeout_s
+        self._max_pending_bytes = max_pending_bytes
+        self._pending: deque[bytes] = deque()
+        self._pending_bytes = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._gone = False
+
+    async def show(self, shown: Shown) -> None:
+        """Show entries after the watermark and streams; see ports.Viewer."""
+        for entry in shown.entries:
+            if entry.n <= self.after_n:
+                self._screen.note(entry)
+        fresh = folded([entry for entry in shown.entries if entry.n > self.after_n])
+        changed = await originals(self._feed, self._site, self._screen.conversation, fresh)
+        made = activities(self._screen, Shown(entries=tuple(fresh), streams=shown.streams), changed, self._clock.now())
+        last_n = max((entry.n for entry in shown.entries), default=0)
+        for start in range(0, len(made), MAX_ACTIVITIES_PER_FRAME):
+            piece = made[start : start + MAX_ACTIVITIES_PER_FRAME]
+            is_last = start + MAX_ACTIVITIES_PER_FRAME >= len(made)
+            # Only the last frame may say that everything up to here was shown.
+            self._send(frame(piece, last_n if is_last and fresh else None))
+        self.after_n = max(self.after_n, last_n)
+
+    async def typing(self, name: str) -> None:
+        """Hint that a person types; see ports.Viewer."""
+        self.hint(frame([self._screen.typing(name, mint("t"), self._clock.now())]))
+
+    def hint(self, text: str) -> None:
+        """Send a frame that may be lost."""
+        if len(self._pending) < MAX_PENDING_HINTS and not self._gone:
+            self._send(text)
+
+    async def close(self, code: WSCloseCode, reason: str) -> None:
+        """Close the socket. May be called twice; never raises."""
+        self._gone = True
+        with contextlib.suppress(ConnectionError, TimeoutError, RuntimeError):
+            async with asyncio.timeout(2):
+                await self._socket.close(code=code, message=reason.encode())
+
+    def _send(self, text: str) -> None:
+        if self._gone or self._socket.closed:
+            raise ConnectionError("the window is gone")
+        self._pending.append(text.encode())
+        self._pending_bytes += len(self._pending[-1])
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        if self._pending_bytes > self._max_pending_bytes:
+            self._abandon()
+            raise ConnectionError("the window does not read what it is sent")
+
+    async def _write(self) -> None:
+        try:
+            while self._pending:
+                piece = self._pending.popleft()
+                async with asyncio.timeout(self._send_timeout_s):
+                    await self._socket.send_frame(piece, WSMsgType.TEXT)
+                self._pending_bytes -= len(piece)
+        except (ConnectionError, TimeoutError, RuntimeError):
+            self._abandon()
+        finally:
+            self._writing = None
+
+    def _abandon(self) -> None:
+        # Not a polite close: it would wait for the one who does not read.
+        self._gone = True
+        self._pending.clear()
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Windows:
+    """All windows of this process, by conversation."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._open: dict[ConversationId, set[Window]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(windows) for windows in self._open.values())
+
+    def count(self, conversation: ConversationId) -> int:
+        """Return how many windows of this conversation are open here."""
+        return len(self._open.get(conversation, ()))
+
+    def hint(self, conversation: ConversationId, activity: Json) -> None:
+        """Show something that is not stored on every window of the conversation."""
+        text = frame([activity])
+        for window in self._open.get(conversation, ()):
+            window.hint(text)
+
+    @contextlib.contextmanager
+    def joined(self, conversation: ConversationId, window: Window) -> Iterator[None]:
+        """Count the window among the open ones."""
+        windows = self._open.setdefault(conversation, set())
+        windows.add(window)
+        try:
+            yield
+        finally:
+            windows.discard(window)
+            if not windows:
+                self._open.pop(conversation, None)
+
+    async def close(self) -> None:
+        """Close all of them; the clients come back to the next process within seconds."""
+        everyone = [window for windows in self._open.values() for window in windows]
+        await asyncio.gather(*(window.close(WSCloseCode.SERVICE_RESTART, "restart") for window in everyone))
+
+
+async def run(
+    socket: web.WebSocketResponse,
+    window: Window,
+    *,
+    watch: Callable[[int], "asyncio.Future[None]"],
+) -> None:
+    """Keep a window until the client leaves or the feed ends. What the client sends is not read: pings only."""
+    watching = watch(max(0, window.after_n - LOOK_BACK))
+    reading = asyncio.ensure_future(_drain(socket))
+    try:
+        await asyncio.wait({watching, reading}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (watching, reading):
+            task.cancel()
+        results = await asyncio.gather(watching, reading, return_exceptions=True)
+        failed = results[0]
+        if isinstance(failed, Exception) and not isinstance(failed, ConnectionError):
+            _log.warning("stream_failed", error=type(failed).__name__)
+            await window.close(WSCloseCode.INTERNAL_ERROR, "try again")
+        else:
+            await window.close(WSCloseCode.GOING_AWAY, "")
+
+
+async def _drain(socket: web.WebSocketResponse) -> None:
+    async for _ in socket:
+        pass
