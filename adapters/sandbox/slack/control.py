@@ -145,8 +145,11 @@ async def configure_app(request: web.Request) -> web.Response:
 
 
 async def disconnect(request: web.Request) -> web.Response:
-    """Ask the app's Socket Mode connections to be renewed, or cut them (``abrupt``)."""
+    """Have the app's Socket Mode connections renewed, or cut them (``abrupt``); ``pages`` cuts the pages' sockets."""
     body = await _body(request)
+    if body.get("pages"):
+        await request.app[SANDBOX].live.close()
+        return web.json_response({"ok": True, "connections": 0})
     reason = str(body.get("reason", "refresh_requested"))
     told = await request.app[SANDBOX].hub.disconnect(
         reason, abrupt=bool(body.get("abrupt")), only_one=bool(body.get("only_one"))

