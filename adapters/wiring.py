@@ -1,12 +1,17 @@
 """From settings to what the core works with. Imports no adapter: `app.py` builds those."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import time
+from string import Formatter
 
+from bridge.errors import SettingsError
 from bridge.ids import ChannelId, DeskName, QueueName
+from bridge.judging import House
+from bridge.notices import CUSTOMER_TEXTS
 from bridge.routing import Directory, Hours, Queue, Rule, Rung
 from bridge.sections import HoursSection, QueueSection, read_hours
 from bridge.settings import Settings
+from bridge.triggers import PolicyRule, Triggers
 
 SLACK = DeskName("slack")
 STANDARD_LADDER = (
@@ -17,6 +22,56 @@ STANDARD_LADDER = (
 """Asks the channel again after two and fifteen minutes, tells the customer the truth after five, and never gives the
 conversation back by itself.
 """
+
+
+def house(settings: Settings) -> House:
+    """Return all that the core reads of the settings. Raises SettingsError for a rule or text that cannot work."""
+    return House(
+        directory=directory(settings),
+        triggers=triggers(settings),
+        custom_words=words(settings.notices),
+        agent_name=settings.agent.name,
+    )
+
+
+def triggers(settings: Settings) -> Triggers:
+    """Return the triggers; what is not set is as `Triggers` has it. Raises SettingsError, naming the rule."""
+    section = settings.triggers
+    chosen = {
+        name: value
+        for name in ("low_confidence", "low_confidence_turns", "tool_failures")
+        if (value := getattr(section, name)) is not None
+    }
+    return Triggers(
+        phrases=section.phrases,
+        withdraw=section.withdraw,
+        never_say=section.never_say,
+        policy=tuple(PolicyRule(**rule.model_dump()) for rule in section.policy),
+        **chosen,
+    )
+
+
+def words(notices: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """Return the company's own texts by language and name. Raises SettingsError for one that nobody would ever read, or
+    that asks for a value that its notice does not have.
+    """
+    known = CUSTOMER_TEXTS["en"]
+    for language, texts in notices.items():
+        for name, text in texts.items():
+            where = f"notices.{language}.{name}"
+            if name not in known:
+                raise SettingsError(f"{where}: there is no such text; known are: {', '.join(known)}")
+            if unknown := _values(text, where) - _values(known[name], where):
+                allowed = ", ".join(f"{{{value}}}" for value in sorted(_values(known[name], where)))
+                raise SettingsError(f"{where}: {{{unknown.pop()}}} is not known here; known are: {allowed or 'none'}")
+    return {language: dict(texts) for language, texts in notices.items()}
+
+
+def _values(text: str, where: str) -> set[str]:
+    try:
+        return {value for _, value, _, _ in Formatter().parse(text) if value is not None}
+    except ValueError:
+        raise SettingsError(f"{where}: a brace stands alone; write a plain one twice, as in {{{{") from None
 
 
 def directory(settings: Settings) -> Directory:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.wiring import STANDARD_LADDER, directory
+from adapters.wiring import STANDARD_LADDER, directory, house
 from bridge.errors import SettingsError
 from bridge.settings import Settings, load, variables_by_name
 
@@ -179,8 +179,8 @@ def test_a_call_always_ends_before_the_thread_is_read_back(grace_s: str) -> None
 
 def test_settings_become_the_directory_of_the_core(file: Path) -> None:
     """Queues keep their order, labels have defaults, ladders are resolved, and spans past midnight are split."""
-    house = directory(load(GOOD, file))
-    support, accounts, third = house.queues
+    made = directory(load(GOOD, file))
+    support, accounts, third = made.queues
 
     assert (support.label, support.public_label, support.channels) == (
         "Support",
@@ -200,7 +200,7 @@ def test_settings_become_the_directory_of_the_core(file: Path) -> None:
     assert (accounts.label, accounts.public_label, accounts.ladder) == ("Big accounts", "Account team", ())
     assert accounts.supervisors == {"dana@acme.example"}
     assert third.ladder == STANDARD_LADDER
-    assert [(rule.queue, rule.reason) for rule in house.rules] == [("big-accounts", "policy")]
+    assert [(rule.queue, rule.reason) for rule in made.rules] == [("big-accounts", "policy")]
 
 
 def test_the_standard_ladder_never_gives_a_customer_back() -> None:
@@ -213,3 +213,50 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert len(variables_by_name()) > 25
     assert [name for name, field in variables_by_name().items() if not field.description] == []
     assert isinstance(load({}, for_="tool"), Settings)
+
+
+def test_triggers_and_texts_reach_the_core(file: Path) -> None:
+    """Rules, thresholds, phrases and the company's own words are what the core reads."""
+    extra = """
+[triggers]
+low_confidence = 0.4
+never_say = ["guarantee"]
+phrases = { de = ["gib mir die Chefin"] }
+
+[[triggers.policy]]
+name = "refund"
+when = "refund_amount > 100"
+queue = "big-accounts"
+
+[notices.en]
+escalated = "One moment, {ticket}."
+"""
+    file.write_text(FILE + extra, encoding="utf-8")
+    made = house(load(GOOD, file))
+
+    assert (made.triggers.low_confidence, made.triggers.low_confidence_turns) == (0.4, 2)
+    assert [(rule.name, rule.queue) for rule in made.triggers.policy] == [("refund", "big-accounts")]
+    assert made.triggers.phrases == {"de": ("gib mir die Chefin",)}
+    assert made.triggers.has_text_rules
+    assert made.custom_words == {"en": {"escalated": "One moment, {ticket}."}}
+
+
+@pytest.mark.parametrize(
+    "extra,line",
+    [
+        ("[notices.en]\nescalatd = 'x'", "notices.en.escalatd: there is no such text; known are: "),
+        (
+            "[notices.en]\njoined = '{ticket}'",
+            "notices.en.joined: {ticket} is not known here; known are: {label}, {name}",
+        ),
+        ("[notices.en]\njoined = '{'", "notices.en.joined: a brace stands alone"),
+        ("[[triggers.policy]]\nname = 'refund'\nwhen = 'amount >'", "refund"),
+        ("[triggers]\nnever_say = ['(']", "\\("),
+    ],
+)
+def test_a_rule_or_text_that_cannot_work_stops_the_start(extra: str, line: str, file: Path) -> None:
+    """A mistake shows at start and not in front of a customer."""
+    file.write_text(FILE + extra, encoding="utf-8")
+
+    with pytest.raises(SettingsError, match=line):
+        house(load(GOOD, file))
