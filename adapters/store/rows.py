@@ -76,6 +76,8 @@ def conversation_row(conversation: Conversation) -> dict[str, Any]:
         "handoff": conversation.handoff,
         "sticky": conversation.sticky,
         "last_speaker": conversation.last_speaker,
+        "last_role": conversation.last_role,
+        "last_customer_n": conversation.last_customer_n,
         "unsure_turns": conversation.unsure_turns,
         "collected": to_json(dict(conversation.collected)),
     }
@@ -83,7 +85,8 @@ def conversation_row(conversation: Conversation) -> dict[str, Any]:
 
 def conversation_of(row: Row) -> Conversation:
     """Read a row of `conversation`."""
-    site, key, widget, customer, state, operator, epoch, next_n, last_at, handoff, sticky, speaker, unsure, found = row
+    site, key, widget, customer, state, operator, epoch, next_n, last_at, handoff, sticky, *rest = row
+    last_speaker, last_role, last_customer_n, unsure_turns, collected = rest
     return Conversation(
         site=site,
         id=key,
@@ -96,9 +99,11 @@ def conversation_of(row: Row) -> Conversation:
         last_at=last_at,
         handoff=handoff,
         sticky=sticky,
-        last_speaker=speaker,
-        unsure_turns=unsure,
-        collected=_mapping(found),
+        last_speaker=last_speaker,
+        last_role=last_role,
+        last_customer_n=last_customer_n,
+        unsure_turns=unsure_turns,
+        collected=_mapping(collected),
     )
 
 
@@ -173,14 +178,15 @@ def handoff_row(handoff: Handoff) -> dict[str, Any]:
         "preferred": handoff.preferred,
         "audience_rule": handoff.audience_rule,
         "first_reply": handoff.first_reply,
+        "told": to_json(sorted(handoff.told)),
     }
 
 
 def handoff_of(row: Row) -> Handoff:
     """Read a row of `handoff`, followed by desk, channel and root of its lane."""
     site, key, conversation, ticket, _, envelope, problems, queue, ordinal, why, state, opened_at, *rest = row
-    first_n, taken_at, ended_at, _, operator, previous, rung, note, preferred, audience_rule, first_reply, *rest = rest
-    desk, channel, root = rest
+    first_n, taken_at, ended_at, _, operator, previous, rung, note, preferred, audience_rule, *rest = rest
+    first_reply, told, desk, channel, root = rest
     return Handoff(
         site=site,
         id=key,
@@ -203,6 +209,7 @@ def handoff_of(row: Row) -> Handoff:
         preferred=preferred,
         audience_rule=audience_rule,
         first_reply=first_reply,
+        told=frozenset(json.loads(told)) if told else frozenset(),
     )
 
 
