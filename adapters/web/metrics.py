@@ -1,0 +1,57 @@
+"""`/metrics` for Prometheus: counts of what is kept and of what waits, read from the store at each scrape."""
+
+from collections.abc import Iterable, Mapping
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from adapters.web.answers import Access, Handler, guarded
+from bridge.ports import Clock, Store
+
+PREFIX = "handoff_bridge_"
+# https://prometheus.io/docs/instrumenting/exposition_formats/
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+HELP: Mapping[str, str] = {
+    "conversations": "Conversations that are kept.",
+    "open_handoffs": "Handoffs that wait for a person or have one.",
+    "unsent_outs": "Posts to desks that have not left yet.",
+    "oldest_unsent_ms": "Age of the oldest of them in milliseconds.",
+    "dead_outs": "Posts that were given up; see handoff-bridge dead-letters.",
+    "live_turns": "Runs of the agent that are queued or running.",
+    "suppressed": "Texts of the agent that came too late and were kept from customers.",
+}
+
+
+class _Counts(Collector):
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterable[Metric]:
+        for name, value in sorted(self._counts.items()):
+            gauge = GaugeMetricFamily(PREFIX + name, HELP.get(name, name.replace("_", " ")))
+            gauge.add_metric([], value)
+            yield gauge
+
+
+def render(counts: Mapping[str, int]) -> bytes:
+    """Return the exposition of these counts. Pure."""
+    registry = CollectorRegistry()
+    registry.register(_Counts(counts))
+    return generate_latest(registry)
+
+
+def add_routes(app: web.Application, *, store: Store, clock: Clock, access: Access) -> None:
+    """Add `/metrics`. It holds counts only, no id; once there are API keys, it wants one of role admin."""
+
+    async def keyed(request: web.Request, _role: str) -> web.StreamResponse:
+        return await metrics(request)
+
+    async def metrics(_request: web.Request) -> web.StreamResponse:
+        now = clock.now()
+        counts = await store.read(lambda tx: dict(tx.counts(now)))
+        return web.Response(body=render(counts), headers={"Content-Type": CONTENT_TYPE})
+
+    handler: Handler = guarded(keyed, access, frozenset({"admin"})) if access.is_configured else metrics
+    app.router.add_get("/metrics", handler)
