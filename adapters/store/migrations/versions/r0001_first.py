@@ -26,6 +26,7 @@ def upgrade() -> None:
     _conversations()
     _log()
     _handoffs()
+    _tickets_and_timers()
     _lanes()
     _outs()
     _turns()
@@ -167,6 +168,9 @@ def _handoffs() -> None:
         sqlite_where=sa.text("state IN ('waiting', 'human')"),
         postgresql_where=sa.text("state IN ('waiting', 'human')"),
     )
+
+
+def _tickets_and_timers() -> None:
     op.create_table(
         "ticket",
         sa.Column("site", sa.Text(), nullable=False),
