@@ -154,7 +154,10 @@ class Judge:
                 fired = triggers.on_agent_text(rules, event.text, collected)
             case AgentActed():
                 collected = {**collected, **event.collected}
-                fired = triggers.on_agent_act(rules, event.tool, event.arguments, event.failed, collected)
+                before = conversation.collected
+                fired = triggers.on_agent_act(
+                    rules, event.tool, event.arguments, event.failed, collected, before=before
+                )
             case AgentFinished():
                 unsure, fired = triggers.unsure(rules, event.confidence, conversation.unsure_turns)
                 base = replace(base, unsure_turns=unsure)
