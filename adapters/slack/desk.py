@@ -1,0 +1,232 @@
+"""The way out: `ports.Desk` for Slack. Each call tries once and answers with an outcome."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapters.slack import blocks, card, render, rich
+from adapters.slack.calls import Json, SlackCalls
+from adapters.slack.errors import CallFailed, repeatable
+from adapters.slack.refs import remote_ref, split_ref, stamp, user_of
+from adapters.slack.uploads import Uploads
+from bridge import log as logs
+from bridge.briefing import Card, Transcript
+from bridge.capabilities import Capabilities, Part
+from bridge.conversation import Thread
+from bridge.errors import ThreadUnreadable
+from bridge.ids import DeskName, Millis, OperatorId, OutKey, RemoteRef
+from bridge.outcomes import Delivered, Outcome, Refused, RetryLater
+from bridge.ports import Clock, Files
+
+log = logs.get("slack.desk")
+
+LOOK_BACK_MS = 5_000
+LOOK_PAGES = 5
+TYPING_EVERY_MS = 3_000
+_QUIETLY: Json = {"parse": "none", "link_names": False, "unfurl_links": False, "unfurl_media": False}
+
+
+class SlackDesk:
+    """Posts to one workspace. Construct it through `parts.create`."""
+
+    def __init__(self, *, calls: SlackCalls, files: Files, clock: Clock) -> None:
+        """Take the way out, the files, the time."""
+        self._calls = calls
+        self._uploads = Uploads(calls, files)
+        self._clock = clock
+        self._typed: dict[str, Millis] = {}
+
+    @property
+    def name(self) -> DeskName:
+        return self._calls.settings.desk
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return render.CAPABILITIES
+
+    async def open(self, thread: Thread, card: Card, key: OutKey) -> Outcome:
+        try:
+            answer = await self._post(thread.channel, None, _card(card, key), key)
+        except CallFailed as failed:
+            return failed.outcome
+        return Delivered(ref=remote_ref(thread.channel, str(answer["ts"])))
+
+    async def refresh(self, thread: Thread, card: Card) -> Outcome:
+        if thread.root is None:
+            return _no_root()
+        return await self._update(thread.root, _card(card, None))
+
+    async def post(self, thread: Thread, parts: Sequence[Part], key: OutKey) -> Outcome:
+        return await self._reply(thread, render.post(parts, key), key, parts)
+
+    async def post_transcript(self, thread: Thread, transcript: Transcript, key: OutKey) -> Outcome:
+        rendered = render.transcript(transcript, key)
+        outcome = await self._reply(thread, rendered.message, key)
+        if rendered.needs_file and thread.root is not None and _arrived(outcome):
+            channel, ts = split_ref(thread.root)
+            problem = await self._uploads.text(channel, ts, transcript.file_name, transcript.file_text)
+            if problem:
+                await self._remark(thread, f"The whole transcript could not be attached: {problem}.")
+        return outcome
+
+    async def edit(self, thread: Thread, ref: RemoteRef, part: Part) -> Outcome:
+        return await self._update(ref, render.edited(part))
+
+    async def delete(self, thread: Thread, ref: RemoteRef) -> Outcome:
+        channel, ts = split_ref(ref)
+        try:
+            await self._calls.write("chat.delete", {"channel": channel, "ts": ts})
+        except CallFailed as failed:
+            return Delivered() if failed.code == "message_not_found" else repeatable(failed.outcome)
+        return Delivered()
+
+    async def find(self, thread: Thread, key: OutKey, since: Millis) -> RemoteRef | None:
+        oldest = stamp(Millis(max(0, since - LOOK_BACK_MS)))
+        if thread.root is None:
+            return await self._look("conversations.history", thread.channel, key, oldest=oldest)
+        channel, ts = split_ref(thread.root)
+        return await self._look("conversations.replies", channel, key, ts=ts, oldest=oldest)
+
+    async def whisper(self, thread: Thread, operator: OperatorId, sentence: str) -> None:
+        user = user_of(operator)
+        if user is None or not sentence:
+            return
+        root_ts = split_ref(thread.root)[1] if thread.root else None
+        await self.tell(thread.channel, root_ts, user, sentence)
+
+    async def typing(self, thread: Thread, name: str) -> None:
+        if thread.root is None:
+            return
+        now = self._clock.now()
+        if now - self._typed.get(thread.root, Millis(-TYPING_EVERY_MS)) < TYPING_EVERY_MS:
+            return
+        if len(self._typed) > 1_000:
+            self._typed.clear()
+        self._typed[thread.root] = now
+        channel, ts = split_ref(thread.root)
+        status = f"shows that {rich.label(name, 40) or 'the customer'} is typing…"
+        try:
+            await self._calls.write(
+                "assistant.threads.setStatus", {"channel_id": channel, "thread_ts": ts, "status": status}
+            )
+        except CallFailed as failed:
+            log.info("typing_not_shown", reason=failed.code)
+
+    async def tell(self, channel: str, root_ts: str | None, user: str, sentence: str) -> None:
+        """Tell one person one sentence where they are; best effort, never raises."""
+        body: Json = {"channel": channel, "user": user, "text": rich.escape(sentence), "parse": "none"}
+        body["blocks"] = [blocks.section(blocks.plain(sentence, blocks.MAX_SECTION_CHARS))]
+        if root_ts:
+            body["thread_ts"] = root_ts
+        try:
+            await self._calls.write("chat.postEphemeral", body)
+        except CallFailed as failed:
+            log.info("whisper_not_heard", channel=channel, reason=failed.code)
+
+    async def remark(self, thread: Thread, sentence: str) -> None:
+        """Say something in the thread that everybody there must see; best effort, never raises."""
+        await self._remark(thread, sentence)
+
+    # --- one call each
+
+    async def _post(self, channel: str, root_ts: str | None, message: render.Rendered, key: str) -> Json:
+        body: Json = {"channel": channel, "text": message.text, "blocks": message.blocks, **_QUIETLY}
+        if key:
+            body["metadata"] = render.metadata(key)
+        if root_ts is not None:
+            body |= {"thread_ts": root_ts, "reply_broadcast": False}
+        return await self._calls.write("chat.postMessage", body)
+
+    async def _reply(self, thread: Thread, message: render.Rendered, key: str, parts: Sequence[Part] = ()) -> Outcome:
+        if thread.root is None:
+            return _no_root()
+        channel, root_ts = split_ref(thread.root)
+        try:
+            answer = await self._post(channel, root_ts, message, key)
+        except CallFailed as failed:
+            if failed.code == "thread_not_found":
+                return Delivered(landed_elsewhere=True)
+            return failed.outcome
+        ts = str(answer.get("ts") or "")
+        if _thread_of(answer) != root_ts:
+            return await self._stray(channel, ts)
+        for file in (file for part in parts for file in part.files):
+            problem = await self._uploads.file(channel, root_ts, file, self.capabilities.file_max_bytes)
+            if problem:
+                await self._remark(thread, f"The file {rich.label(file.name)} is not here: {problem}.")
+        return Delivered(ref=remote_ref(channel, ts))
+
+    async def _stray(self, channel: str, ts: str) -> Outcome:
+        """A reply to a deleted root lands in the channel, for all to see: take it back.
+
+        Reported in https://github.com/getmunin/munin/pull/885.
+        """
+        try:
+            await self._calls.write("chat.delete", {"channel": channel, "ts": ts})
+        except CallFailed as failed:
+            log.warning("stray_not_deleted", channel=channel, ts=ts, reason=failed.code)
+        return Delivered(landed_elsewhere=True)
+
+    async def _update(self, ref: RemoteRef, message: render.Rendered) -> Outcome:
+        channel, ts = split_ref(ref)
+        text = blocks.cut_escaped(message.text, blocks.MAX_UPDATE_TEXT_CHARS)
+        body: Json = {"channel": channel, "ts": ts, "text": text, "blocks": message.blocks}
+        try:
+            await self._calls.write("chat.update", body | {"parse": "none", "link_names": False})
+        except CallFailed as failed:
+            return repeatable(failed.outcome)
+        return Delivered()
+
+    async def _remark(self, thread: Thread, sentence: str) -> None:
+        if thread.root is None:
+            return
+        channel, root_ts = split_ref(thread.root)
+        note = render.Rendered(
+            text=rich.escape(sentence), blocks=[blocks.context([blocks.plain(sentence, blocks.MAX_CONTEXT_CHARS)])]
+        )
+        try:
+            await self._post(channel, root_ts, note, "")
+        except CallFailed as failed:
+            log.warning("remark_not_posted", channel=channel, reason=failed.code)
+
+    async def _look(self, method: str, channel: str, key: str, **where: str) -> RemoteRef | None:
+        cursor = ""
+        for _ in range(LOOK_PAGES):
+            page: dict[str, Any] = {"channel": channel, "limit": 200, "inclusive": "true", **where}
+            page |= {"include_all_metadata": "true", **({"cursor": cursor} if cursor else {})}
+            try:
+                answer = await self._calls.read(method, **page)
+            except CallFailed as failed:
+                after_s = failed.outcome.after_s if isinstance(failed.outcome, RetryLater) else None
+                raise ThreadUnreadable(f"Slack: {failed.code}", after_s) from None
+            for message in answer.get("messages") or []:
+                if _key_of(message) == key:
+                    return remote_ref(channel, str(message["ts"]))
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return None
+        raise ThreadUnreadable("Slack: more was said since than can be read back")
+
+
+def _card(shown: Card, key: str | None) -> render.Rendered:
+    return card.card(shown, key)
+
+
+def _arrived(outcome: Outcome) -> bool:
+    return isinstance(outcome, Delivered) and not outcome.landed_elsewhere
+
+
+def _no_root() -> Refused:
+    return Refused(reason="no_thread", remedy="The card of this handoff has not reached Slack yet.")
+
+
+def _thread_of(answer: Mapping[str, Any]) -> str:
+    message = answer.get("message")
+    return str(message.get("thread_ts") or "") if isinstance(message, Mapping) else ""
+
+
+def _key_of(message: Mapping[str, Any]) -> str:
+    mark = message.get("metadata") or {}
+    if mark.get("event_type") == render.METADATA_TYPE:
+        return str((mark.get("event_payload") or {}).get("k") or "")
+    first = (message.get("blocks") or [{}])[0]
+    return str(first.get("block_id") or "")

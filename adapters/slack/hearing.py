@@ -1,0 +1,210 @@
+"""What happens in Slack's channels -> the bridge's one door. Nothing is acknowledged before it is kept."""
+
+from collections.abc import Sequence
+
+from adapters.slack import wire
+from adapters.slack.calls import Json, SlackCalls
+from adapters.slack.desk import SlackDesk
+from adapters.slack.downloads import Downloads, NotTaken
+from adapters.slack.errors import CallFailed
+from adapters.slack.order import InOrder
+from adapters.slack.refs import operator_id, remote_ref, source_id
+from adapters.slack.roster import SlackRoster
+from bridge import log as logs
+from bridge.conversation import (
+    Echoed,
+    FileRef,
+    Handoff,
+    Operator,
+    OperatorDeleted,
+    OperatorEdited,
+    OperatorLeft,
+    OperatorReturned,
+    OperatorSaid,
+    Receipt,
+    Thread,
+)
+from bridge.envelope import ReturnNote
+from bridge.errors import NotFound
+from bridge.ids import ChannelId, OutKey, SiteId
+from bridge.ports import Lookup, Receive
+
+log = logs.get("slack.hearing")
+MAX_NOTE_CHARS = 3_000
+
+
+class Hearing:
+    """Handles events: messages, edits, deletions, own echoes, people who leave."""
+
+    def __init__(
+        self,
+        *,
+        site: SiteId,
+        calls: SlackCalls,
+        desk: SlackDesk,
+        roster: SlackRoster,
+        downloads: Downloads,
+        receive: Receive,
+        lookup: Lookup,
+    ) -> None:
+        """Take the ports and the rest of the desk."""
+        self._site, self._calls, self._desk, self._roster = site, calls, desk, roster
+        self._downloads, self._receive, self._lookup = downloads, receive, lookup
+        self._order = InOrder()
+
+    async def event(self, body: Json) -> None:
+        """Handle one event delivery; return when it is kept, or not ours. Raises StoreUnavailable: do not ack."""
+        me = await self._me(body)
+        happened = wire.read_event(body, me)
+        if isinstance(happened, wire.Heard):
+            await self.heard(happened, me)
+        elif isinstance(happened, wire.LeftChannel):
+            self._roster.forget(user=happened.user, channel=happened.channel)
+            await self._left(happened, me.team, only_channel=happened.channel)
+        elif isinstance(happened, wire.PersonChanged):
+            self._roster.forget(user=happened.user)
+            if happened.gone:
+                await self._left(happened, me.team)
+        elif isinstance(happened, wire.JoinedChannel):
+            self._roster.forget(user=happened.user, channel=happened.channel)
+
+    async def heard(self, happened: wire.Heard, me: wire.Me) -> None:
+        """Handle one message, edit, deletion or echo, in its thread's turn. May be called again with the same."""
+        if isinstance(happened, wire.OwnEcho):
+            await self._echo(happened)
+            return
+        lane = f"{happened.channel}:{happened.root_ts}"
+        await self._order.run(lane, happened.ts, happened.source, lambda: self._in_thread(happened, me))
+
+    async def stop(self) -> None:
+        """Finish what is under way."""
+        await self._order.stop()
+
+    async def _me(self, body: Json) -> wire.Me:
+        try:
+            known = await self._calls.identity()
+        except CallFailed as failed:
+            log.warning("identity_unknown", reason=failed.code)
+            return wire.identity_of(body)
+        return wire.identity_of(body, known.team, known.bot_user, known.bot_id)
+
+    async def _echo(self, echo: wire.OwnEcho) -> None:
+        await self._receive(
+            Echoed(
+                site=self._site,
+                source=echo.source,
+                at=echo.at,
+                desk=self._desk.name,
+                key=OutKey(echo.key),
+                ref=remote_ref(echo.channel, echo.ts),
+            )
+        )
+
+    async def _in_thread(self, happened: wire.Heard, me: wire.Me) -> None:
+        root = remote_ref(happened.channel, happened.root_ts)
+        handoff = await self._lookup.handoff_at(self._site, self._desk.name, root)
+        if handoff is None:
+            return
+        thread = Thread(desk=self._desk.name, channel=ChannelId(happened.channel), root=root)
+        try:
+            if isinstance(happened, wire.Spoken):
+                await self._spoken(happened, me, handoff, thread)
+            elif isinstance(happened, wire.Gone):
+                await self._gone(happened, me, handoff, thread)
+        except NotFound:
+            log.info("thread_not_ours", root=root)
+
+    async def _spoken(self, spoken: wire.Spoken, me: wire.Me, handoff: Handoff, thread: Thread) -> None:
+        operator = await self._operator(spoken, me, handoff)
+        names = await self._roster.names(spoken.mentioned - {me.bot_user})
+        if spoken.returns and not spoken.edited:
+            note = ReturnNote(note=spoken.return_note(names)[:MAX_NOTE_CHARS])
+            receipt = await self._receive(
+                OperatorReturned(
+                    site=self._site,
+                    source=spoken.source,
+                    at=spoken.at,
+                    operator=operator,
+                    handoff=handoff.id,
+                    note=note,
+                )
+            )
+            await self._answer(receipt, spoken, thread)
+            return
+        if thread.root is None:
+            return
+        kind = OperatorEdited if spoken.edited else OperatorSaid
+        files = () if spoken.edited else await self._files(spoken.message.files or [], thread)
+        receipt = await self._receive(
+            kind(
+                site=self._site,
+                source=spoken.source,
+                at=spoken.at,
+                operator=operator,
+                desk=self._desk.name,
+                root=thread.root,
+                remote=remote_ref(spoken.channel, spoken.ts),
+                text=spoken.markdown(names),
+                files=files,
+                hints=spoken.hints,
+            )
+        )
+        await self._answer(receipt, spoken, thread)
+
+    async def _gone(self, gone: wire.Gone, me: wire.Me, handoff: Handoff, thread: Thread) -> None:
+        if thread.root is None:
+            return
+        await self._receive(
+            OperatorDeleted(
+                site=self._site,
+                source=gone.source,
+                at=gone.at,
+                operator=await self._roster.operator(operator_id(me.team, gone.user), handoff.queue),
+                desk=self._desk.name,
+                root=thread.root,
+                remote=remote_ref(gone.channel, gone.ts),
+            )
+        )
+
+    async def _operator(self, spoken: wire.Spoken, me: wire.Me, handoff: Handoff) -> Operator:
+        person = operator_id(me.team, spoken.user)
+        if "is_bot" in spoken.hints:
+            return Operator(id=person, name="", why="Apps and bots may not act on conversations.")
+        if "is_foreign" in spoken.hints:
+            return Operator(id=person, name="", why="Only members of this workspace may do this.")
+        return await self._roster.operator(person, handoff.queue)
+
+    async def _files(self, files: Sequence[wire.SlackFile], thread: Thread) -> tuple[FileRef, ...]:
+        limit = self._calls.settings.files_per_message
+        kept: list[FileRef] = []
+        for file in files[:limit]:
+            try:
+                kept.append(await self._downloads.fetch(file))
+            except NotTaken as reason:
+                await self._desk.remark(thread, f"The file {file.name or file.id} cannot be passed on: {reason}.")
+        if len(files) > limit:
+            await self._desk.remark(thread, f"Only the first {limit} files can be passed on; send the others again.")
+        return tuple(kept)
+
+    async def _answer(self, receipt: Receipt, spoken: wire.Spoken, thread: Thread) -> None:
+        if receipt.status == "refused" and receipt.sentence and thread.root is not None:
+            await self._desk.tell(spoken.channel, spoken.root_ts, spoken.user, receipt.sentence)
+
+    async def _left(
+        self, happened: wire.LeftChannel | wire.PersonChanged, team: str, *, only_channel: str | None = None
+    ) -> None:
+        person = operator_id(team, happened.user)
+        for handoff in await self._lookup.open_handoffs(self._site, person):
+            here = handoff.thread.desk == self._desk.name
+            if not here or (only_channel is not None and handoff.thread.channel != only_channel):
+                continue
+            operator = handoff.operator or Operator(id=person, name="")
+            await self._receive(
+                OperatorLeft(
+                    site=self._site,
+                    source=source_id(happened.source, str(handoff.id)),
+                    at=happened.at,
+                    operator=operator,
+                    handoff=handoff.id,
+                )
+            )

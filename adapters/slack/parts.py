@@ -1,0 +1,119 @@
+"""Puts the Slack desk together."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from adapters.slack.acting import Acting, DeadLetters
+from adapters.slack.calls import SlackCalls
+from adapters.slack.catching_up import CatchingUp
+from adapters.slack.config import SlackSettings
+from adapters.slack.desk import SlackDesk
+from adapters.slack.downloads import Downloads
+from adapters.slack.events import Door
+from adapters.slack.hearing import Hearing
+from adapters.slack.roster import SlackRoster
+from adapters.slack.sockets import Sockets
+from bridge import log as logs
+from bridge.ids import SiteId
+from bridge.ports import Clock, Files, Lookup, Receive
+from bridge.routing import Queue
+
+log = logs.get("slack.parts")
+
+
+@dataclass(kw_only=True)
+class SlackParts:
+    """The desk with everything around it. `routes` go into the application before it starts."""
+
+    desk: SlackDesk
+    roster: SlackRoster
+    routes: list[web.RouteDef]
+    door: Door
+    calls: SlackCalls
+    hearing: Hearing
+    acting: Acting
+    catching_up: CatchingUp
+    sockets: Sockets | None
+    clock: Clock
+
+    async def start(self) -> None:
+        """Begin to listen to Slack; returns at once. Call it inside the running loop, once."""
+        if self.sockets is not None:
+            await self.sockets.start()
+        self.catching_up.begin()
+
+    async def stop(self) -> None:
+        """Take nothing more in, finish what is under way, close the connections. May be called twice."""
+        if self.sockets is not None:
+            await self.sockets.stop()
+        await self.catching_up.stop()
+        await asyncio.gather(self.hearing.stop(), self.acting.stop())
+        await self.calls.stop()
+
+    async def health(self) -> Mapping[str, object]:
+        """Return what /readyz tells: `mode`, `connections` (None in HTTP mode), `last_event_age_s` (None: none yet)."""
+        last = self.door.last_event_at
+        return {
+            "mode": self.calls.settings.mode,
+            "connections": await self.sockets.connected() if self.sockets is not None else None,
+            "last_event_age_s": None if last is None else max(0.0, (self.clock.now() - last) / 1000),
+        }
+
+
+def create(
+    settings: SlackSettings,
+    *,
+    site: SiteId,
+    receive: Receive,
+    lookup: Lookup,
+    files: Files,
+    queues: Mapping[str, Queue],
+    clock: Clock,
+    dead_letters: DeadLetters | None = None,
+) -> SlackParts:
+    """Build the desk of one workspace. Opens nothing yet and asks Slack nothing.
+
+    `queues` are those of all desks, by name. `dead_letters` answers the buttons *Send again* and *It arrived*.
+    """
+    calls = SlackCalls(settings)
+    desk = SlackDesk(calls=calls, files=files, clock=clock)
+    roster = SlackRoster(calls=calls, queues=queues, clock=clock)
+    hearing = Hearing(
+        site=site,
+        calls=calls,
+        desk=desk,
+        roster=roster,
+        downloads=Downloads(calls, files),
+        receive=receive,
+        lookup=lookup,
+    )
+    acting = Acting(
+        site=site,
+        calls=calls,
+        desk=desk,
+        roster=roster,
+        receive=receive,
+        lookup=lookup,
+        clock=clock,
+        dead_letters=dead_letters,
+    )
+    door = Door(settings=settings, hearing=hearing, acting=acting, clock=clock)
+    catching_up = CatchingUp(site=site, calls=calls, hearing=hearing, lookup=lookup, clock=clock)
+    sockets = None
+    if settings.mode == "socket":
+        sockets = Sockets(calls=calls, dispatch=door.dispatch, on_gap=catching_up.begin)
+    return SlackParts(
+        desk=desk,
+        roster=roster,
+        routes=door.routes(),
+        door=door,
+        calls=calls,
+        hearing=hearing,
+        acting=acting,
+        catching_up=catching_up,
+        sockets=sockets,
+        clock=clock,
+    )
