@@ -10,13 +10,26 @@ from dataclasses import dataclass
 
 from bridge.conversation import HandoffState, Standing
 
-_COMMAND = re.compile(r"^\s*[/!]\s*\w")
-_NOTE = re.compile(
-    r"^\s*(//|;;|\\\\"
-    r"|[\[(<*_]*\s*(notes?|internal|private|colleagues|fyi team|(nur )?intern|notiz)\b[^\w\n]{0,3}[:\])>])",
+# Zero-width characters and marks of direction: nobody sees them, so they change no verdict.
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_LEAD = r"^\s*"
+_MARKUP = r"(?:[-•*]\s+)?[*_~`>(\[{<#|]*\s*"
+_COMMAND = re.compile(_LEAD + r"[*_~`]*[/!／！]\s*\w")
+_SLASHES = re.compile(_LEAD + _MARKUP + r"(/\s*/|／\s*／|;;|\\\\)")
+_LABEL = re.compile(
+    _LEAD
+    + _MARKUP
+    + r"((internal|private)( (notes?|only|comment|info))?|notes?( (to|for) \w+)?|colleagues|fyi team|(team|staff) only"
+    r"|(nur )?intern(e notiz)?|notiz(en)?|nota( interna)?|solo interno|note interne)"
+    r"(\s*[:\])}>|]|[*_]+(\s|:)|\s+[-–—]\s)",
     re.IGNORECASE,
 )
-_QUOTE = re.compile(r"^\s*>\s?(.*)$", re.MULTILINE)
+_FIRST_WORD = re.compile(_LEAD + _MARKUP + r"(\w{3,9})\s?[:\])}]")
+_LABEL_WORDS = ("note", "notes", "internal", "private", "intern", "notiz")
+_AT = re.compile(_LEAD + r"[*_~`(]*[@＠]\w|<(@|!(here|channel|everyone|subteam))")
+_QUOTE = re.compile(r"^\s*>+\s?(.*)$", re.MULTILINE)
+_PREFIX = re.compile(_SLASHES.pattern + "|" + _LABEL.pattern, re.IGNORECASE)
+_MIN_QUOTED = 8
 _MIN_PASTED = 20
 
 
@@ -47,33 +60,50 @@ SENTENCES = {
 
 
 def _flat(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(_INVISIBLE.sub("", text).casefold().split())
+
+
+def _slips(word: str) -> set[str]:
+    """Return how a hurried hand types a word: two letters swapped, one left out, one typed twice."""
+    swapped = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)}
+    dropped = {word[:i] + word[i + 1 :] for i in range(len(word))}
+    doubled = {word[: i + 1] + word[i:] for i in range(len(word))}
+    return swapped | dropped | doubled
+
+
+_SLIPS = frozenset(slip for word in _LABEL_WORDS for slip in _slips(word)) - {"not"}
+
+
+def _is_note(text: str) -> bool:
+    first = _FIRST_WORD.match(text)
+    slipped = first is not None and first.group(1).casefold() in _SLIPS
+    return bool(_SLASHES.match(text) or _LABEL.match(text)) or slipped
 
 
 def repeats_note(text: str, notes: Sequence[str]) -> bool:
-    """Tell whether the text quotes or pastes one of the notes: a quoted line found in a note, or a whole note inside
-    the text.
-    """
-    quoted = [flat for line in _QUOTE.findall(text) if (flat := _flat(line))]
+    """Tell whether the text quotes or pastes a line of one of the notes, without the prefix that made it one."""
+    quoted = [flat for line in _QUOTE.findall(text) if len(flat := _flat(_PREFIX.sub("", line))) >= _MIN_QUOTED]
     whole = _flat(text)
     for note in notes:
-        flat = _flat(note)
-        if any(line in flat or flat in line for line in quoted):
+        lines = [_flat(_PREFIX.sub("", line)) for line in note.splitlines()]
+        flat = " ".join(lines)
+        if any(line in flat or (len(flat) >= _MIN_QUOTED and flat in line) for line in quoted):
             return True
-        if len(flat) >= _MIN_PASTED and flat in whole:
+        if any(len(line) >= _MIN_PASTED and line in whole for line in (*lines, flat)):
             return True
     return False
 
 
 def own_words(text: str, hints: frozenset[str], notes: Sequence[str] = ()) -> str:
     """Return why these words are talk among colleagues whoever says them, or ""."""
+    text = _INVISIBLE.sub("", text)
     if "mentions_bridge" in hints:
         return "mentions_bridge"
+    if _is_note(text):
+        return "note"
     if _COMMAND.match(text):
         return "command"
-    if _NOTE.match(text):
-        return "note"
-    if "mentions_person" in hints or "is_broadcast_mention" in hints:
+    if hints & {"mentions_person", "is_broadcast_mention"} or _AT.search(text):
         return "mentions_person"
     if "is_quote" in hints or repeats_note(text, notes):
         return "quoted_note"
