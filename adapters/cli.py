@@ -3,14 +3,20 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 
 from bridge.errors import SettingsError
+
+if TYPE_CHECKING:
+    from bridge.ids import Millis, SiteId
+    from bridge.ports import Store
+
+T = TypeVar("T")
 
 ConfigOption = Annotated[
     Path | None,
@@ -29,6 +35,8 @@ sandbox = typer.Typer(no_args_is_help=True, help="Local stand-ins for vendors, f
 manifest = typer.Typer(no_args_is_help=True, help="Write what a workspace's admin uploads.")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(manifest, name="manifest")
+letters = typer.Typer(no_args_is_help=True, help="Posts that were given up: list them, send them again, forget them.")
+app.add_typer(letters, name="dead-letters")
 
 
 def main() -> NoReturn:
@@ -159,6 +167,81 @@ def manifest_slack(
     except OSError as error:
         raise SettingsError(f"--output: {output} cannot be written: {error.strerror}") from None
     say(f"wrote {output}")
+
+
+@app.command()
+def migrate(config: ConfigOption = None) -> None:
+    """Bring the database up to date, as `serve` does at its start."""
+    from adapters.store.opening import open_store
+    from bridge.settings import load
+
+    settings = load(file=config, for_="tool")
+
+    async def work() -> None:
+        await (await open_store(settings.database_url)).close()
+
+    asyncio.run(work())
+    say(f"{settings.database_url} is up to date")
+
+
+KeysArgument = Annotated[list[str] | None, typer.Argument(help="Keys that `list` shows.", show_default=False)]
+AllOption = Annotated[bool, typer.Option("--all", help="Every one of them.")]
+
+
+@letters.command("list")
+def letters_list(config: ConfigOption = None) -> None:
+    """Show them, the oldest first; never what was said."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from adapters.letters import dead
+
+    found = _with_store(config, lambda store, site, _now: dead(store, site))
+    table = Table("key", "ticket", "what", "since (UTC)", "reason", "may have arrived")
+    for letter in found:
+        maybe = "yes" if letter.maybe_sent else "no"
+        table.add_row(letter.key, letter.ticket, letter.kind, letter.since, letter.reason, maybe)
+    Console(highlight=False, markup=False).print(table if found else "There is none.")
+
+
+@letters.command("retry")
+def letters_retry(keys: KeysArgument = None, every: AllOption = False, config: ConfigOption = None) -> None:
+    """Send them again, at the end of their threads."""
+    say(f"{_decide(keys, every, config, 'retry')} will be sent again")
+
+
+@letters.command("drop")
+def letters_drop(keys: KeysArgument = None, every: AllOption = False, config: ConfigOption = None) -> None:
+    """Forget them: they arrived, or are not needed."""
+    say(f"{_decide(keys, every, config, 'drop')} forgotten")
+
+
+def _decide(keys: list[str] | None, every: bool, config: Path | None, what: Literal["retry", "drop"]) -> int:
+    from adapters.letters import decide
+
+    if bool(keys) == every:
+        raise SettingsError("name the keys that `handoff-bridge dead-letters list` shows, or say --all")
+    return _with_store(config, lambda store, site, now: decide(store, site, keys or [], now, what=what))
+
+
+def _with_store(config: Path | None, work: "Callable[[Store, SiteId, Millis], Awaitable[T]]") -> T:
+    """Open the store that the settings name, work, close it. A bridge that runs on the same file is not disturbed."""
+    import time
+
+    from adapters.store.opening import open_store
+    from bridge.ids import Millis, SiteId
+    from bridge.settings import load
+
+    settings = load(file=config, for_="tool")
+
+    async def opened() -> T:
+        store = await open_store(settings.database_url)
+        try:
+            return await work(store, SiteId(settings.site), Millis(int(time.time() * 1000)))
+        finally:
+            await store.close()
+
+    return asyncio.run(opened())
 
 
 def _schemas() -> Mapping[str, dict[str, Any]]:
