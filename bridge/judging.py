@@ -40,7 +40,7 @@ from bridge.conversation import (
     Turn,
 )
 from bridge.envelope import HandoffEnvelope, Reason
-from bridge.ids import DeskName, HandoffId, Millis, RemoteRef, SiteId, Ticket, TurnId
+from bridge.ids import DeskName, HandoffId, Millis, RemoteRef, Ticket, TurnId
 from bridge.notices import Words
 from bridge.ownership.draft import Verdicts
 from bridge.ports import Tx
@@ -115,7 +115,9 @@ class Judge:
             case OperatorSpoke():
                 return self._spoken(tx, subject, event, base)
             case OperatorDeleted():
-                return replace(base, line=self._line(tx, event.site, event.desk, event.remote))
+                line = self._line(tx, conversation, event.desk, event.remote)
+                after = tx.entries(event.site, conversation.id, after_n=line.n) if line else []
+                return _with_line(base, after, line)
             case OperatorForwarded():
                 return self._forwarded(tx, subject, event, base)
             case _:
@@ -214,30 +216,33 @@ class Judge:
         acted, conversation = subject.acted, subject.situation.conversation
         if acted is None:
             return base
-        owner = acted.operator if acted.state is HandoffState.RETURNED else conversation.operator
+        owner = conversation.operator.id if conversation.operator else None
+        if acted.state is HandoffState.RETURNED:
+            # Who returned it may be a supervisor; whose words went out until then is the last owner.
+            owner = conversation.sticky
         edited = isinstance(event, OperatorEdited)
-        line = self._line(tx, event.site, event.desk, event.remote) if edited else None
+        line = self._line(tx, conversation, event.desk, event.remote) if edited else None
         stretch = tx.entries(event.site, conversation.id, after_n=acted.first_n - 1)
         mine = line is not None and line.author.id == event.operator.id
         was_human = _typed_in_human_stretch(acted, event)
+        sent = line is not None and _sent_as(stretch, line) is not None
         hearing: Hearing = hear(
             text=event.text,
             hints=event.hints,
             standing=event.operator.standing,
-            is_owner=mine or (owner is not None and owner.id == event.operator.id),
+            is_owner=mine or owner == event.operator.id,
             state=HandoffState.HUMAN if edited or was_human else acted.state,
-            rule=acted.audience_rule,
+            rule="owner" if sent else acted.audience_rule,
             first_reply=acted.first_reply,
-            notes=_notes(stretch, without=event.remote),
+            notes=_notes(stretch, event),
         )
-        sent = line is not None and _was_sent(stretch, line)
-        return replace(base, hearing=hearing, line=line, already_sent=sent)
+        return replace(_with_line(base, stretch, line), hearing=hearing)
 
     def _forwarded(self, tx: Tx, subject: Subject, event: OperatorForwarded, base: Verdicts) -> Verdicts:
         conversation, acted = subject.situation.conversation, subject.acted
         line: Entry | None = None
         if event.remote is not None:
-            line = self._line(tx, event.site, event.desk, event.remote)
+            line = self._line(tx, conversation, event.desk, event.remote)
         elif event.n is not None:
             found = tx.entries(event.site, conversation.id, after_n=event.n - 1, upto_n=event.n)
             line = found[0] if found else None
@@ -245,16 +250,15 @@ class Judge:
             return base
         stretch = tx.entries(event.site, conversation.id, after_n=line.n)
         edits = [entry for entry in stretch if entry.kind is EntryKind.EDIT and entry.target == line.n]
-        gone = any(entry.kind is EntryKind.DELETE and entry.target == line.n for entry in stretch)
-        if gone:
+        if any(_deletes(entry, line) and not _by_edit(entry) for entry in stretch):
             return base
-        sent = _was_sent(stretch, line)
-        return replace(base, line=replace(line, text=edits[-1].text) if edits else line, already_sent=sent)
+        now = replace(line, text=edits[-1].text, files=edits[-1].files or line.files) if edits else line
+        return _with_line(base, stretch, now)
 
     @staticmethod
-    def _line(tx: Tx, site: SiteId, desk: DeskName, remote: RemoteRef) -> Entry | None:
-        found = tx.entry_by_remote(site, desk, remote)
-        return found[1] if found else None
+    def _line(tx: Tx, conversation: Conversation, desk: DeskName, remote: RemoteRef) -> Entry | None:
+        found = tx.entry_by_remote(conversation.site, desk, remote)
+        return found[1] if found and found[0] == conversation.id else None
 
 
 def acted_handoff(event: Event) -> HandoffId | None:
@@ -262,19 +266,45 @@ def acted_handoff(event: Event) -> HandoffId | None:
     return event.handoff if isinstance(event, HandoffAction | RungDue | DeliveryFailed) else None
 
 
-def _notes(entries: Sequence[Entry], *, without: RemoteRef) -> tuple[str, ...]:
+_REPLIES = frozenset({"not_taken", "ended", "button"})
+"""Why a reply was kept that its author meant for the customer: saying it again is no slip."""
+
+
+def _notes(entries: Sequence[Entry], event: OperatorSpoke) -> tuple[str, ...]:
+    sent = {entry.data.get("forwards") for entry in entries}
     return tuple(
         entry.text
         for entry in entries
         if entry.audience is Audience.COLLEAGUES
         and entry.kind is EntryKind.LINE
         and entry.author.role is Role.OPERATOR
-        and entry.remote != without
+        and entry.remote != event.remote
+        and entry.n not in sent
+        and not (entry.author.id == event.operator.id and entry.data.get("kept") in _REPLIES)
     )
 
 
-def _was_sent(entries: Sequence[Entry], line: Entry) -> bool:
-    return any(entry.kind is EntryKind.LINE and entry.data.get("forwards") == line.n for entry in entries)
+def _with_line(base: Verdicts, after: Sequence[Entry], line: Entry | None) -> Verdicts:
+    """Add what became of a line: `after` are the entries behind it."""
+    if line is None:
+        return base
+    copy = _sent_as(after, line)
+    shown = copy or line
+    removed = any(_deletes(entry, shown) and _by_edit(entry) for entry in after)
+    return replace(base, line=line, sent_as=copy, removed=removed)
+
+
+def _sent_as(entries: Sequence[Entry], line: Entry) -> Entry | None:
+    copies = [entry for entry in entries if entry.kind is EntryKind.LINE and entry.data.get("forwards") == line.n]
+    return copies[-1] if copies else None
+
+
+def _deletes(entry: Entry, line: Entry) -> bool:
+    return entry.kind is EntryKind.DELETE and entry.target == line.n
+
+
+def _by_edit(entry: Entry) -> bool:
+    return entry.data.get("notice") == "edit_removed"
 
 
 def _typed_in_human_stretch(handoff: Handoff, event: OperatorSpoke) -> bool:

@@ -34,7 +34,7 @@ from bridge.conversation import (
     WriteStream,
 )
 from bridge.errors import NotFound
-from bridge.ids import ConversationId, Millis, OutKey, RemoteRef
+from bridge.ids import Millis, OutKey, RemoteRef
 from bridge.judging import House, Judge, Subject, acted_handoff
 from bridge.ports import Changed, Clock, Out, Store, Tx
 
@@ -185,12 +185,14 @@ class Switchboard:
 
     def _repeat(self, tx: Tx, event: Event) -> Receipt:
         """Answer a repeat as the first time was answered, as far as that can still be told."""
-        conversation_id = getattr(event, "conversation", None)
-        if not isinstance(event, CustomerSaid) or conversation_id is None:
+        if not isinstance(event, CustomerSaid | Escalated):
             return Receipt(status="duplicate")
-        conversation = tx.conversation(event.site, ConversationId(conversation_id), lock=False)
+        conversation = tx.conversation(event.site, event.conversation, lock=False)
         if conversation is None:
             return Receipt(status="duplicate")
+        if isinstance(event, Escalated):
+            known = tx.handoff_by_envelope(event.site, conversation.id, event.envelope.id)
+            return _same_ticket(known, conversation) if known else Receipt(status="duplicate")
         recent = tx.last_entries(event.site, conversation.id, before_n=conversation.next_n, limit=DUPLICATES_LOOK_BACK)
         same = next((entry for entry in reversed(recent) if entry.remote == RemoteRef(event.source)), None)
         return Receipt(

@@ -8,7 +8,7 @@ from bridge.errors import NotFound, StoreUnavailable
 from bridge.ids import SourceId
 from bridge.ports import Clock, DueTimer, Receive, Store
 
-log = logs.get("timers")
+log = logs.get(__name__)
 SWEEP_S = 1.0
 
 
@@ -55,3 +55,8 @@ class Timers:
         except NotFound:
             log.warning("rung_without_handoff", handoff=timer.handoff, rung=timer.rung)
             await self._store.run(lambda tx: tx.drop_timer(timer.site, timer.handoff, timer.rung))
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # It stays due and is tried again; the others must not wait for it.
+            log.exception("rung_failed", handoff=timer.handoff, rung=timer.rung)

@@ -24,7 +24,8 @@ from bridge.conversation import (
 )
 from bridge.envelope import HandoffEnvelope, Reason
 from bridge.notices import thread
-from bridge.ownership.draft import BRIDGE, Draft
+from bridge.ownership.draft import BRIDGE, Draft, may_answer
+from bridge.ownership.operator_rows import take
 
 
 def fence_holds(draft: Draft, event: AgentEvent) -> bool:
@@ -65,7 +66,7 @@ def said(draft: Draft, event: AgentSaid) -> Decision:
         return draft.fenced(n)
     if draft.verdicts.trigger is not None:
         n = draft.append(author=_author(draft), audience=Audience.SUPPRESSED, text=event.text, turn=event.turn)
-        hand_over(draft, draft.verdicts.trigger)
+        _leave(draft, draft.verdicts.trigger)
         return draft.fenced(n)
     streams = draft.stream_open
     n = draft.append(
@@ -104,7 +105,7 @@ def acted(draft: Draft, event: AgentActed) -> Decision:
     if event.collected:
         draft.conversation = replace(draft.conversation, collected={**draft.conversation.collected, **event.collected})
     if draft.verdicts.trigger is not None:
-        hand_over(draft, draft.verdicts.trigger)
+        _leave(draft, draft.verdicts.trigger)
         return draft.fenced()
     return draft.done()
 
@@ -121,9 +122,9 @@ def finished(draft: Draft, event: AgentFinished) -> Decision:
         draft.append(kind=EntryKind.RETRACTION, author=BRIDGE, audience=Audience.EVERYONE, turn=event.turn)
     draft.end_turn(TurnState.DONE)
     draft.conversation = replace(draft.conversation, unsure_turns=draft.verdicts.unsure_turns)
-    if draft.verdicts.trigger is not None:
-        hand_over(draft, draft.verdicts.trigger)
-    elif draft.conversation.last_customer_n > upto_n:
+    if draft.verdicts.trigger is not None and hand_over(draft, draft.verdicts.trigger):
+        return draft.done()
+    if draft.conversation.last_customer_n > upto_n:
         draft.queue_turn(TurnKind.MESSAGE)
     elif event.close:
         draft.tell_customer("closed")
@@ -142,33 +143,60 @@ def broke(draft: Draft, event: AgentBroke) -> Decision:
         return draft.fenced()
     if draft.verdicts.trigger is None:
         raise LookupError("a broken turn needs the envelope of its escalation")
-    hand_over(draft, draft.verdicts.trigger, ending=TurnState.FAILED)
+    _leave(draft, draft.verdicts.trigger, ending=TurnState.FAILED)
     return draft.done()
 
 
 def escalated(draft: Draft, event: Escalated) -> Decision:
     """Open a handoff, or say in the thread that the agent asked again."""
-    if event.turn is not None and draft.state is State.AGENT:
-        live = draft.turn
-        if (
-            live is None
-            or live.id != event.turn
-            or draft.conversation.epoch != event.epoch
-            or live.attempt != event.attempt
-        ):
-            return draft.fenced()
+    if event.turn is not None and not _of_the_live_turn(draft, event):
+        return draft.fenced()
+    operator = event.operator if event.envelope.reason is Reason.OPERATOR_TAKEOVER else None
+    if operator is not None and not may_answer(operator):
+        return draft.refuse(operator.why or "You are not an operator of this queue.")
     if draft.state in (State.WAITING, State.HUMAN):
-        if event.turn is not None:
-            return draft.fenced()
+        if operator is not None:
+            sentence = take(draft, operator)
+            return draft.refuse(sentence) if sentence else draft.done()
         text = thread("again", reason=event.envelope.reason.value, summary=event.envelope.summary)
         draft.tell_thread(text, notice="escalated_again")
         return draft.done()
-    operator = event.operator if event.envelope.reason is Reason.OPERATOR_TAKEOVER else None
-    hand_over(draft, event.envelope, problems=event.problems, operator=operator, ending=TurnState.DONE)
-    route = draft.verdicts.route
-    if draft.state is State.AGENT and route is not None:
-        return draft.refuse(f"The queue {route.queue.label} is closed and takes no handoffs now.")
+    if event.turn is not None:
+        moved = _leave(draft, event.envelope, problems=event.problems, ending=TurnState.DONE)
+    else:
+        moved = hand_over(draft, event.envelope, problems=event.problems, operator=operator, ending=TurnState.DONE)
+    if not moved and draft.verdicts.route is not None:
+        return draft.refuse(f"The queue {draft.verdicts.route.queue.label} is closed and takes no handoffs now.")
     return draft.done()
+
+
+def _of_the_live_turn(draft: Draft, event: Escalated) -> bool:
+    return (
+        draft.state is State.AGENT
+        and draft.turn is not None
+        and draft.turn.id == event.turn
+        and draft.conversation.epoch == event.epoch
+        and draft.turn.attempt == event.attempt
+    )
+
+
+def _leave(
+    draft: Draft,
+    envelope: HandoffEnvelope,
+    *,
+    problems: tuple[tuple[str, str], ...] = (),
+    ending: TurnState = TurnState.CANCELLED,
+) -> bool:
+    """End the live turn by a handoff. Where there is none, the lines that waited for that turn get the next one."""
+    upto_n = draft.turn.upto_n if draft.turn else draft.conversation.last_customer_n
+    if hand_over(draft, envelope, problems=problems, ending=ending):
+        return True
+    if draft.stream_open and draft.turn is not None:
+        draft.append(kind=EntryKind.RETRACTION, author=BRIDGE, audience=Audience.EVERYONE, turn=draft.turn.id)
+    draft.end_turn(ending)
+    if draft.conversation.last_customer_n > upto_n:
+        draft.queue_turn(TurnKind.MESSAGE)
+    return False
 
 
 def hand_over(
@@ -178,20 +206,18 @@ def hand_over(
     problems: tuple[tuple[str, str], ...] = (),
     operator: Operator | None = None,
     ending: TurnState = TurnState.CANCELLED,
-) -> None:
-    """Move the conversation to people, unless its queue is closed and its rule is that the agent stays."""
+) -> bool:
+    """Move the conversation to people and return True. If its queue is closed and its rule is that the agent stays,
+    only tell the customer (unless the conversation is over), and leave the live turn alone.
+    """
     route = draft.verdicts.route
     if route is None:
         raise LookupError("a handoff needs a route")
     opens = route.opens or draft.words.customer("soon")
     if not route.open and route.queue.when_closed == "stay" and operator is None:
-        if draft.state is State.CLOSED:
-            draft.change_owner(State.AGENT)
-        if draft.stream_open and draft.turn is not None:
-            draft.append(kind=EntryKind.RETRACTION, author=BRIDGE, audience=Audience.EVERYONE, turn=draft.turn.id)
-        draft.end_turn(ending)
-        draft.tell_customer("stays", opens=opens)
-        return
+        if draft.state is not State.CLOSED:
+            draft.tell_customer("stays", opens=opens)
+        return False
     if draft.turn is not None and ending is not TurnState.CANCELLED and not draft.stream_open:
         draft.end_turn(ending)
     handoff = draft.open(envelope, problems, operator)
@@ -207,6 +233,7 @@ def hand_over(
         draft.taken(operator)
     elif handoff.preferred is not None:
         _ask_sticky(draft)
+    return True
 
 
 def _ask_sticky(draft: Draft) -> None:

@@ -44,9 +44,8 @@ def said(draft: Draft, event: CustomerSaid) -> Decision:
     at = draft.conversation.last_at
     match draft.state:
         case State.AGENT:
-            if draft.verdicts.trigger is not None:
-                hand_over(draft, draft.verdicts.trigger)
-            elif draft.turn is None:
+            moved = draft.verdicts.trigger is not None and hand_over(draft, draft.verdicts.trigger)
+            if not moved and draft.turn is None:
                 draft.queue_turn(TurnKind.MESSAGE)
         case State.WAITING if draft.verdicts.withdraws:
             draft.show_in_thread(n)

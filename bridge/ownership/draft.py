@@ -68,8 +68,10 @@ class Verdicts:
     hearing: Hearing | None = None
     line: Entry | None = None
     """The entry that an edited, deleted or forwarded message had become."""
-    already_sent: bool = False
-    """A forwarded message reached the customer before."""
+    sent_as: Entry | None = None
+    """What the customer got of a message that was kept first and forwarded later."""
+    removed: bool = False
+    """An edit took the line from the customer's screen: it is a note since."""
     event_turn: Turn | None = None
     """The turn that an agent's event names, live or not."""
     agent_name: str = ""
@@ -259,7 +261,8 @@ class Draft:
     def rest_idle(self) -> None:
         """Move the idle timer of an open handoff: somebody said something."""
         queue = self._queue()
-        if queue is not None and queue.idle_close_s and self.handoff is not None:
+        open_now = self.state in (State.WAITING, State.HUMAN)
+        if queue is not None and queue.idle_close_s and self.handoff is not None and open_now:
             due = Millis(self.verdicts.now + queue.idle_close_s * 1000)
             self.effects.append(SetTimer(handoff=self.handoff.id, rung=IDLE_RUNG, due_at=due))
 

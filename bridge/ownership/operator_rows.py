@@ -174,6 +174,7 @@ def move_to_queue(draft: Draft, route: Route, *, by: str, note: str) -> None:
         first_reply=route.queue.first_reply,
     )
     draft.tell_customer("transferred", label=route.queue.public_label, ticket=handoff.ticket)
+    draft.effects.append(Send(handoff=handoff.id, kind=OutKind.CARD, ordinal=handoff.thread.ordinal))
     draft.card()
     draft.effects.append(Send(handoff=handoff.id, kind=OutKind.TRANSCRIPT, n=draft.conversation.next_n))
     draft.tell_thread(thread("transferred_here", name=by, queue=handoff.queue, note=note), notice="transferred")
@@ -229,7 +230,7 @@ def closed(draft: Draft, event: OperatorClosed) -> Decision:
 def reopened(draft: Draft, event: OperatorReopened) -> Decision:
     """Take it back: a new handoff of the same conversation, linked, at once with this person."""
     last = draft.handoff
-    if last is None or last.id != event.handoff:
+    if last is None:
         return draft.refuse(_stale(draft, event))
     if not may_answer(event.operator):
         return draft.refuse(_stranger(event.operator))

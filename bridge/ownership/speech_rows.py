@@ -8,6 +8,7 @@ from bridge.conversation import (
     Audience,
     Author,
     Decision,
+    Entry,
     EntryKind,
     Handoff,
     HandoffState,
@@ -74,8 +75,7 @@ def _typed_before_the_end(draft: Draft, event: OperatorSaid) -> bool:
         and draft.state is State.AGENT
         and handoff.taken_at is not None
         and handoff.ended_at is not None
-        and handoff.operator is not None
-        and handoff.operator.id == event.operator.id
+        and draft.conversation.sticky == event.operator.id
         and handoff.taken_at <= event.at < handoff.ended_at
     )
 
@@ -104,7 +104,7 @@ def _keep(draft: Draft, event: OperatorSaid, hearing: Hearing, old: Handoff | No
     newest = draft.open_handoff
     if old is not None:
         open_now = newest.state in (HandoffState.WAITING, HandoffState.HUMAN)
-        text = thread("earlier", ticket=newest.ticket)
+        text = thread("earlier", ticket=newest.ticket) if open_now else SENTENCES["ended"]
         draft.tell_thread(
             text,
             notice="earlier",
@@ -143,29 +143,48 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
 
 
 def edited(draft: Draft, event: OperatorEdited) -> Decision:
-    """Decide the audience again: mirrored, removed, or kept a note."""
+    """Decide the audience again: mirrored, removed, or kept a note. Only its own author changes what went out."""
     line = draft.verdicts.line
     if line is None or line.author.id != event.operator.id:
         return draft.done()
     for_customer = _hearing(draft).to_customer
-    seen = line.audience in CUSTOMER_SEES
-    if seen and not for_customer:
+    shown = _on_screen(draft, line)
+    if shown is not None and not for_customer:
         n = draft.append(
-            kind=EntryKind.DELETE, author=_author(event.operator), audience=Audience.EVERYONE, target=line.n
+            kind=EntryKind.DELETE,
+            author=_author(event.operator),
+            audience=Audience.EVERYONE,
+            target=shown.n,
+            data={"notice": "edit_removed"},
         )
         _tell_where_typed(draft, thread("edit_removed"), notice="edit_removed", target=line.n)
+        _change(draft, event, line, Audience.COLLEAGUES)
         return draft.done(n)
-    n = draft.append(
+    if shown is not None:
+        return draft.done(_change(draft, event, shown, Audience.EVERYONE))
+    n = _change(draft, event, line, Audience.COLLEAGUES)
+    if for_customer and (draft.verdicts.sent_as is None or draft.verdicts.removed):
+        _tell_where_typed(draft, thread("edit_kept"), notice="edit_kept", target=line.n, actions=("send_to_customer",))
+    return draft.done(n)
+
+
+def _on_screen(draft: Draft, line: Entry) -> Entry | None:
+    """Return the entry by which the customer sees this line now: itself, or what its own author forwarded of it."""
+    copy = draft.verdicts.sent_as
+    if copy is not None:
+        return copy if copy.author.id == line.author.id and not draft.verdicts.removed else None
+    return line if line.audience in CUSTOMER_SEES and not draft.verdicts.removed else None
+
+
+def _change(draft: Draft, event: OperatorEdited, line: Entry, audience: Audience) -> int:
+    return draft.append(
         kind=EntryKind.EDIT,
         author=_author(event.operator),
-        audience=Audience.EVERYONE if seen else Audience.COLLEAGUES,
+        audience=audience,
         text=event.text,
         files=event.files,
         target=line.n,
     )
-    if not seen and for_customer and not draft.verdicts.already_sent:
-        _tell_where_typed(draft, thread("edit_kept"), notice="edit_kept", target=line.n, actions=("send_to_customer",))
-    return draft.done(n)
 
 
 def _tell_where_typed(draft: Draft, text: str, *, notice: str, target: int, actions: tuple[str, ...] = ()) -> None:
@@ -180,12 +199,12 @@ def deleted(draft: Draft, event: OperatorDeleted) -> Decision:
     line = draft.verdicts.line
     if line is None:
         return draft.done()
-    seen = line.audience in CUSTOMER_SEES
+    shown = _on_screen(draft, line)
     n = draft.append(
         kind=EntryKind.DELETE,
         author=_author(event.operator),
-        audience=Audience.EVERYONE if seen else Audience.COLLEAGUES,
-        target=line.n,
+        audience=Audience.COLLEAGUES if shown is None else Audience.EVERYONE,
+        target=line.n if shown is None else shown.n,
     )
     return draft.done(n)
 
@@ -199,7 +218,8 @@ def forwarded(draft: Draft, event: OperatorForwarded) -> Decision:
         return draft.refuse("Only what operators wrote in this thread can be sent to the customer.")
     if not may_answer(operator):
         return draft.refuse(operator.why or "You are not an operator of this queue.")
-    if line.audience in CUSTOMER_SEES or draft.verdicts.already_sent:
+    verdicts = draft.verdicts
+    if not verdicts.removed and (line.audience in CUSTOMER_SEES or verdicts.sent_as is not None):
         return draft.refuse("The customer has it already.")
     if _in_old_thread(draft) is not None or draft.state in (State.AGENT, State.CLOSED):
         return draft.refuse("The conversation is not with people in this thread any more: take it back first.")

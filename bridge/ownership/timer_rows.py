@@ -2,8 +2,9 @@
 rule.
 """
 
-from bridge.conversation import Decision, DeliveryFailed, HandoffState, RungDue, State, TurnKind
+from bridge.conversation import Decision, DeliveryFailed, HandoffState, RungDue, SetTimer, State, TurnKind
 from bridge.envelope import ReturnNote, ReturnOutcome
+from bridge.ids import Millis
 from bridge.notices import thread
 from bridge.ownership.draft import DELIVERY_RUNG, IDLE_RUNG, Draft
 from bridge.ownership.operator_rows import move_to_queue
@@ -50,7 +51,7 @@ def _climb(draft: Draft, rung: Rung) -> None:
                 draft.tell_customer("still_waiting", ticket=ticket)
         case "contact":
             draft.tell_customer("contact", ticket=ticket)
-        case "queue" if draft.verdicts.route is not None:
+        case "queue" if draft.verdicts.route is not None and draft.verdicts.route.queue is not draft.verdicts.queue:
             move_to_queue(draft, draft.verdicts.route, by="The ladder", note="")
         case "return":
             _return_unanswered(draft)
@@ -72,10 +73,18 @@ def _return_unanswered(draft: Draft) -> None:
 
 
 def _idle(draft: Draft) -> Decision:
+    queue, now = draft.verdicts.queue, draft.verdicts.now
+    if queue is None or not queue.idle_close_s:
+        return draft.done()
+    due_at = Millis(draft.conversation.last_at + queue.idle_close_s * 1000)
+    if now < due_at:
+        # Somebody spoke after this timer was read as due, and before it came here.
+        draft.effects.append(SetTimer(handoff=draft.open_handoff.id, rung=IDLE_RUNG, due_at=due_at))
+        return draft.done()
     draft.stop_ladder()
     draft.tell_thread(thread("closed_idle"), notice="closed", actions=("take_back",))
     draft.change_owner(State.CLOSED)
-    draft.set_handoff(HandoffState.CLOSED)
+    draft.set_handoff(HandoffState.CLOSED, operator=None)
     draft.tell_customer("closed")
     draft.card()
     return draft.done()
