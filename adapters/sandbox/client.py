@@ -230,6 +230,18 @@ class Workspace:
         everything = (await self.request("GET", "/sandbox/log"))["deliveries"]
         return [delivery for delivery in everything if kind in {None, delivery["kind"], delivery["type"]}]
 
+    async def delivered(self, kind: str, count: int, *, timeout_s: float = 5.0) -> list[Json]:
+        """Return the deliveries of a kind once there are ``count``. Raises ``TimeoutError`` with what there was."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = await self.deliveries(kind)
+            if len(found) >= count:
+                return found
+            if time.monotonic() > deadline:
+                there = [(each["type"], each["status"], each["reason"]) for each in await self.deliveries()]
+                raise TimeoutError(f"{len(found)} of {count} {kind} within {timeout_s} s; there were: {there}")
+            await asyncio.sleep(0.01)
+
     async def until_up(self, *, timeout_s: float = 10.0) -> None:
         """Wait until the sandbox answers. Raises ``TimeoutError``."""
         deadline = time.monotonic() + timeout_s
