@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Executable, Table
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Dialect, Executable, Table
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.elements import ClauseElement
 
 from bridge.errors import StoreUnavailable
@@ -59,12 +59,14 @@ class Prepared:
 class Statements:
     """The statements of one dialect. They are compiled at first use and kept; safe to share between threads."""
 
-    __slots__ = ("_dialect", "_prepared")
+    __slots__ = ("_dialect", "_prepared", "broken_rule", "failed")
 
     def __init__(self, dialect: Dialect) -> None:
         """Start with none."""
         self._dialect = dialect
         self._prepared: dict[Statement, Prepared] = {}
+        self.broken_rule: type[Exception] = dialect.loaded_dbapi.IntegrityError
+        self.failed: type[Exception] = dialect.loaded_dbapi.Error
 
     def __getitem__(self, statement: Statement) -> Prepared:
         prepared = self._prepared.get(statement)
@@ -74,46 +76,55 @@ class Statements:
 
 
 class Session:
-    """A connection inside a transaction that somebody else begins and ends.
+    """A connection of the driver inside a transaction that somebody else begins and ends.
 
-    Raises StoreUnavailable where the database fails, and ValueError where the caller breaks a rule of the tables (a
-    number given twice, a second open handoff).
+    The driver's own cursor (PEP 249) runs the statements: SQLAlchemy's results cost more than SQLite's work. Raises
+    StoreUnavailable where the database fails, and ValueError where the caller breaks a rule of the tables (a number
+    given twice, a second open handoff).
     """
 
-    __slots__ = ("_connection", "_statements")
+    __slots__ = ("_cursor", "_statements")
 
-    def __init__(self, connection: Connection, statements: Statements) -> None:
-        """Use this connection; nothing is begun or ended here."""
-        self._connection = connection
+    def __init__(self, cursor: DBAPICursor, statements: Statements) -> None:
+        """Use this cursor; nothing is begun or ended here."""
+        self._cursor = cursor
         self._statements = statements
 
-    def _execute(self, statement: Statement, parameters: Any, *, many: bool = False) -> Any:
+    def _execute(self, statement: Statement, parameters: Parameters) -> DBAPICursor:
         prepared = self._statements[statement]
-        bound = [prepared.bind(row) for row in parameters] if many else prepared.bind(parameters)
         try:
-            return self._connection.exec_driver_sql(prepared.sql, bound)
-        except IntegrityError as error:
-            raise ValueError(f"the tables do not allow this: {error.orig}") from error
-        except DBAPIError as error:
-            raise StoreUnavailable(f"the database failed: {error.orig}") from error
+            self._cursor.execute(prepared.sql, prepared.bind(parameters))
+        except self._statements.failed as error:
+            raise self._named(error) from error
+        return self._cursor
+
+    def _named(self, error: Exception) -> Exception:
+        if isinstance(error, self._statements.broken_rule):
+            return ValueError(f"the tables do not allow this: {error}")
+        return StoreUnavailable(f"the database failed: {error}")
 
     def _one(self, statement: Statement, **parameters: Any) -> Row | None:
-        result = self._execute(statement, parameters)
-        row: Row | None = result.fetchone()
-        result.close()
-        return row
+        """Return the first row; the statement is one that has at most one."""
+        rows = self._all(statement, **parameters)
+        return rows[0] if rows else None
 
     def _all(self, statement: Statement, **parameters: Any) -> Sequence[Row]:
-        rows: Sequence[Row] = self._execute(statement, parameters).fetchall()
-        return rows
+        cursor = self._execute(statement, parameters)
+        try:
+            return cursor.fetchall()
+        except self._statements.failed as error:
+            raise self._named(error) from error
 
     def _change(self, statement: Statement, **parameters: Any) -> int:
-        count: int = self._execute(statement, parameters).rowcount
-        return count
+        return self._execute(statement, parameters).rowcount
 
     def _change_each(self, statement: Statement, rows: Sequence[Parameters]) -> int:
         """Run it once for each; return how many rows changed in all."""
         if len(rows) == 1:
             return self._change(statement, **rows[0])
-        count: int = self._execute(statement, rows, many=True).rowcount
-        return count
+        prepared = self._statements[statement]
+        try:
+            self._cursor.executemany(prepared.sql, [prepared.bind(row) for row in rows])
+        except self._statements.failed as error:
+            raise self._named(error) from error
+        return self._cursor.rowcount

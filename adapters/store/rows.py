@@ -29,6 +29,16 @@ from bridge.envelope import HandoffEnvelope, ReturnNote
 from bridge.ports import Out, OutState
 
 Row = Sequence[Any]
+_STANDING = {member.value: member for member in Standing}
+_OUTSTATE = {member.value: member for member in OutState}
+_OUTKIND = {member.value: member for member in OutKind}
+_TURNSTATE = {member.value: member for member in TurnState}
+_TURNKIND = {member.value: member for member in TurnKind}
+_HANDOFFSTATE = {member.value: member for member in HandoffState}
+_STATE = {member.value: member for member in State}
+_AUDIENCE = {member.value: member for member in Audience}
+_ROLE = {member.value: member for member in Role}
+_ENTRYKIND = {member.value: member for member in EntryKind}
 
 
 def to_json(value: Any) -> str:
@@ -48,7 +58,7 @@ def _operator(text: str) -> Operator | None:
     if not text:
         return None
     person, name, standing, why = json.loads(text)
-    return Operator(id=person, name=name, standing=Standing(standing), why=why)
+    return Operator(id=person, name=name, standing=_STANDING[standing], why=why)
 
 
 def _note(text: str) -> ReturnNote | None:
@@ -92,7 +102,7 @@ def conversation_of(row: Row) -> Conversation:
         id=key,
         widget=widget,
         customer=_customer(customer),
-        state=State(state),
+        state=_STATE[state],
         operator=_operator(operator),
         epoch=epoch,
         next_n=next_n,
@@ -136,9 +146,9 @@ def entry_of(row: Row) -> Entry:
     _, _, n, kind, role, by, name, audience, at, epoch, text, files, target, turn, handoff, named, remote, data = row
     return Entry(
         n=n,
-        kind=EntryKind(kind),
-        author=Author(role=Role(role), id=by, name=name),
-        audience=Audience(audience),
+        kind=_ENTRYKIND[kind],
+        author=Author(role=_ROLE[role], id=by, name=name),
+        audience=_AUDIENCE[audience],
         at=at,
         epoch=epoch,
         text=text,
@@ -197,7 +207,7 @@ def handoff_of(row: Row) -> Handoff:
         queue=queue,
         thread=Thread(desk=desk, channel=channel, root=root, ordinal=ordinal),
         why_here=why,
-        state=HandoffState(state),
+        state=_HANDOFFSTATE[state],
         opened_at=opened_at,
         first_n=first_n,
         taken_at=taken_at,
@@ -239,10 +249,10 @@ def turn_of(row: Row) -> Turn:
         id=key,
         conversation=conversation,
         epoch=epoch,
-        kind=TurnKind(kind),
+        kind=_TURNKIND[kind],
         upto_n=upto_n,
         attempt=attempt,
-        state=TurnState(state),
+        state=_TURNSTATE[state],
         handoff=handoff,
         note=_note(note),
     )
@@ -282,11 +292,11 @@ def out_of(row: Row) -> Out:
         handoff=handoff,
         ordinal=ordinal,
         k=k,
-        kind=OutKind(kind),
+        kind=_OUTKIND[kind],
         key=key,
         n=n,
         actions=tuple(json.loads(actions)) if actions else (),
-        state=OutState(state),
+        state=_OUTSTATE[state],
         attempts=attempts,
         looks=looks,
         attempt_at=attempt_at,

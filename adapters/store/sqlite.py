@@ -60,11 +60,12 @@ class Database:
         self.connection: Connection = engine.connect()
         # SQLAlchemy is to believe in one transaction without end: else it would commit or roll back ours.
         self.connection.begin()
+        self._cursor: Any = raw.cursor()
         self._statements = Statements(engine.dialect)
 
     def tx(self) -> SqlTx:
         """Return a fresh Tx; the caller has begun a transaction."""
-        return SqlTx(self.connection, self._statements)
+        return SqlTx(self._cursor, self._statements)
 
     @contextlib.contextmanager
     def transaction(self, begin: str) -> Iterator[None]:

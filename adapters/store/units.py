@@ -1,4 +1,4 @@
-"""The `Tx` of the core over a SQLAlchemy connection: the same units of work for every database."""
+"""The `Tx` of the core over a connection of the driver: the same units of work for every database."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from adapters.store.log import LogUnits
 from adapters.store.runs import TurnUnits
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy.engine.interfaces import DBAPICursor
 
     from adapters.store.prepared import Statements
     from bridge.ports import Tx
@@ -21,5 +21,5 @@ class SqlTx(LogUnits, HandoffUnits, TurnUnits):
 
 if TYPE_CHECKING:
 
-    def _fulfils_the_port(connection: Connection, statements: Statements) -> Tx:
-        return SqlTx(connection, statements)
+    def _fulfils_the_port(cursor: DBAPICursor, statements: Statements) -> Tx:
+        return SqlTx(cursor, statements)
