@@ -66,7 +66,6 @@ class Door:
 
     def session(self, request: web.Request, *, grace: bool = False) -> Session:
         """Return whom the request speaks for; its token must be for the conversation in the path."""
-        self.ready()
         return self.tokens.verify(bearer(request), conversation=request.match_info["conversation"], grace=grace)
 
     def spend(self, session: Session) -> None:

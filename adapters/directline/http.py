@@ -144,7 +144,6 @@ class Server:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Serve one window until it leaves."""
-        self._door.ready()
         conversation = request.match_info["conversation"]
         token = request.query.get("t", "")
         session = self._door.tokens.verify(token, purpose=Purpose.STREAM, conversation=conversation)
@@ -170,12 +169,9 @@ class Server:
             max_pending_bytes=self._settings.max_pending_bytes,
         )
         with self._door.windows.joined(session.conversation, window):
-            watch = partial(self._watch, session.conversation, window)
-            await sockets.run(socket, window, watch=watch)
+            feed, site = self._door.feed, self._door.site
+            await sockets.run(socket, window, watch=lambda n: feed.watch(site, session.conversation, n, window))
         return socket
-
-    def _watch(self, conversation: ConversationId, window: sockets.Window, after_n: int) -> "asyncio.Future[None]":
-        return asyncio.ensure_future(self._door.feed.watch(self._door.site, conversation, after_n, window))
 
     # --- what the endpoints share
 
@@ -225,6 +221,8 @@ class Server:
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
+                if handler is not _preflight:
+                    self._door.ready()
                 response = await handler(request)
             except BridgeError as error:
                 response = _problem(from_bridge(error))

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.directline import wire
 from adapters.directline.door import PIECE_BYTES, WIDGET, Door, customer
@@ -143,7 +144,7 @@ async def _multipart(door: Door, request: web.Request) -> tuple[wire.PostedActiv
                 raise too_large(f"More than {door.settings.max_upload_files} files in one upload.")
             claimed = part.headers.get("Content-Type", "application/octet-stream")
             files.append(await _keep(door, _pieces(part), name=part.filename or "file", claimed_type=claimed))
-    except (ValueError, AssertionError, LookupError) as error:
+    except (ValueError, AssertionError, LookupError, HttpProcessingError) as error:
         raise bad("The upload is no well-formed multipart/form-data.") from error
     return activity, files
 

@@ -6,7 +6,8 @@ https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -184,28 +185,26 @@ class Windows:
 
 
 async def run(
-    socket: web.WebSocketResponse,
-    window: Window,
-    *,
-    watch: Callable[[int], "asyncio.Future[None]"],
+    socket: web.WebSocketResponse, window: Window, *, watch: Callable[[int], Coroutine[Any, Any, None]]
 ) -> None:
     """Keep a window until the client leaves or the feed ends. What the client sends is not read: pings only."""
-    watching = watch(max(0, window.after_n - LOOK_BACK))
-    reading = asyncio.ensure_future(_drain(socket))
-    try:
-        await asyncio.wait({watching, reading}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (watching, reading):
-            task.cancel()
-        results = await asyncio.gather(watching, reading, return_exceptions=True)
-        failed = results[0]
-        if isinstance(failed, Exception) and not isinstance(failed, ConnectionError):
-            _log.warning("stream_failed", error=type(failed).__name__)
-            await window.close(WSCloseCode.INTERNAL_ERROR, "try again")
+    watching = asyncio.create_task(watch(max(0, window.after_n - LOOK_BACK)))
+    closing: list[asyncio.Task[None]] = []
+
+    def feed_ended(ended: asyncio.Task[None]) -> None:
+        failure = None if ended.cancelled() else ended.exception()
+        if failure is None or isinstance(failure, ConnectionError):
+            code = WSCloseCode.GOING_AWAY
         else:
-            await window.close(WSCloseCode.GOING_AWAY, "")
+            _log.warning("stream_failed", error=type(failure).__name__)
+            code = WSCloseCode.INTERNAL_ERROR
+        closing.append(asyncio.create_task(window.close(code, "come back")))
 
-
-async def _drain(socket: web.WebSocketResponse) -> None:
-    async for _ in socket:
-        pass
+    watching.add_done_callback(feed_ended)
+    try:
+        async for _ in socket:
+            pass
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+        await asyncio.gather(*closing)

@@ -198,12 +198,16 @@ class Screen:
     public_label: str
     bridge_name: str
     last_at: Millis = Millis(0)
+    last_speaker: Role | None = None
+    """Who of agent and operators the window showed speaking last."""
     _ended: dict[TurnId, int] = field(default_factory=dict)
     _begun: set[str] = field(default_factory=set)
 
     def note(self, entry: Entry) -> None:
         """Take notice of an entry that this window has shown already."""
         self.last_at = max(self.last_at, entry.at)
+        if entry.kind is EntryKind.LINE and entry.author.role in (Role.AGENT, Role.OPERATOR):
+            self.last_speaker = entry.author.role
         if entry.turn is not None and entry.kind in (EntryKind.LINE, EntryKind.RETRACTION):
             self._begun.discard(self._stream_id(entry.turn))
             self._ended = {**self._ended, entry.turn: entry.n} if len(self._ended) < 32 else {entry.turn: entry.n}
@@ -238,7 +242,8 @@ class Screen:
             "channelId": "directline",
             "conversation": {"id": self.conversation},
             "from": {"id": "agent", "name": self.agent_name, "role": "bot"},
-            "text": harmless(stream.text),
+            # What is being written must not be taken for more words of the person who spoke last.
+            "text": self._headed(harmless(stream.text), self.agent_name, "AI", named=self.last_speaker != Role.AGENT),
             "textFormat": "markdown",
             "channelData": data,
         }
@@ -292,12 +297,14 @@ class Screen:
         return self.bridge_name, "bridge"
 
     def _named(self, entry: Entry) -> str:
-        text = harmless(entry.text)
-        if not entry.named or not (text or entry.files):
-            return text
         name, _ = self._speaker(entry)
         kind = self.public_label if entry.author.role is Role.OPERATOR else "AI"
-        return f"**{plain(name)}** · {plain(kind)}\n\n{text}".rstrip() if name else text
+        named = entry.named and bool(entry.text or entry.files)
+        return self._headed(harmless(entry.text), name, kind, named=named)
+
+    @staticmethod
+    def _headed(text: str, name: str, kind: str, *, named: bool) -> str:
+        return f"**{plain(name)}** · {plain(kind)}\n\n{text}".rstrip() if named and name else text
 
     def _echo(self, entry: Entry) -> Json:
         echo: Json = {

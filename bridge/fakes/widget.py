@@ -181,6 +181,7 @@ class FakeFeed:
             while True:
                 log = self.state.logs[conversation]
                 changed = log.changed
+                shown_streams = {turn: stream for turn, stream in shown_streams.items() if turn in log.streams}
                 entries = self._visible(log, after_n, _BATCH)
                 streams = tuple(s for t, s in log.streams.items() if shown_streams.get(t) != s)
                 if entries or streams:

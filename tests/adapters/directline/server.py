@@ -5,7 +5,7 @@ import hashlib
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -106,9 +106,9 @@ class Bridge:
             document = json.loads(text) if "json" in answer.content_type else text
             return answer.status, document, answer.headers
 
-    async def chat(self, user: str = "dl_cust1", name: str = "Mia", **started: Any) -> "Chat":
-        """Return a started conversation."""
-        issued = self.server.issue(user, name)
+    async def chat(self, customer: str = "dl_cust1", name: str = "Mia", **started: Any) -> "Chat":
+        """Return a started conversation of this customer; `started` is what the page sends."""
+        issued = self.server.issue(customer, name)
         status, opened, _ = await self.call("POST", "/conversations", token=str(issued["token"]), body=started)
         assert status == 201, opened
         return Chat(bridge=self, opened=opened)
@@ -184,9 +184,13 @@ class Page:
 
 @asynccontextmanager
 async def running(
-    settings: DirectLineSettings = SETTINGS, *, state: FakeState | None = None, port: int = 0
+    settings: DirectLineSettings = SETTINGS,
+    *,
+    state: FakeState | None = None,
+    port: int = 0,
+    pages: Sequence[web.AbstractRouteDef] = (),
 ) -> AsyncIterator[Bridge]:
-    """A server from the same parts as in production, on a port of its own or the given one."""
+    """A server from the same parts as in production, on a port of its own or the given one; `pages` are served too."""
     clock = state.clock if state is not None and isinstance(state.clock, WallClock) else WallClock()
     state = state or FakeState(clock=clock)
     receive, feed, files = FakeReceive(state), FakeFeed(state), FilesInMemory()
@@ -214,6 +218,7 @@ async def running(
         clock=clock,
     )
     app.add_routes(server.routes)
+    app.add_routes(pages)
     app.router.add_get("/v1/files/{file}", serve_file)
     await runner.setup()
     await web.SockSite(runner, bound).start()
