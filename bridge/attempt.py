@@ -45,7 +45,7 @@ from bridge.ports import (
     ToolCall,
 )
 
-log = logs.get("turns")
+log = logs.get(__name__)
 
 STORE_RETRIES_S = (0.1, 0.5, 2.0, 5.0)
 CLOSE_S = 5.0

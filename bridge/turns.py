@@ -15,7 +15,7 @@ from bridge.ids import SourceId
 from bridge.ports import Agent, Changed, Clock, Receive, Store
 from bridge.triggers import Triggers
 
-log = logs.get("turns")
+log = logs.get(__name__)
 
 FINAL_CODES = frozenset({"timeout_total", "too_large", "refused"})
 """Failures that a second attempt would only repeat, while the customer waits."""
