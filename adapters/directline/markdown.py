@@ -15,7 +15,8 @@ from markdown_it.token import Token
 
 SAFE_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+# Stricter than the standard: anything before a first colon counts as a scheme, whatever it is made of.
+_SCHEME = re.compile(r"([^:/?#]*):")
 _TAG = re.compile(r"<(?=[a-z/!?])(?!(?:https?://|mailto:)[^\s<>]*>)", re.IGNORECASE)
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~&-])")
 
