@@ -12,6 +12,8 @@ from bridge.conversation import HandoffState, Standing
 
 # Zero-width characters and marks of direction: nobody sees them, so they change no verdict.
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# Desks hand over Markdown, in which what merely looks like markup is escaped: "[internal]" arrives as "\[internal\]".
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _LEAD = r"^\s*"
 _MARKUP = r"(?:[-•*]\s+)?[*_~`>(\[{<#|]*\s*"
 _COMMAND = re.compile(_LEAD + r"[*_~`]*[/!／！]\s*\w")
@@ -60,7 +62,7 @@ SENTENCES = {
 
 
 def _flat(text: str) -> str:
-    return " ".join(_INVISIBLE.sub("", text).casefold().split())
+    return " ".join(_ESCAPED.sub(r"\1", _INVISIBLE.sub("", text)).casefold().split())
 
 
 def _slips(word: str) -> set[str]:
@@ -97,15 +99,16 @@ def repeats_note(text: str, notes: Sequence[str]) -> bool:
 def own_words(text: str, hints: frozenset[str], notes: Sequence[str] = ()) -> str:
     """Return why these words are talk among colleagues whoever says them, or ""."""
     text = _INVISIBLE.sub("", text)
+    bare = _ESCAPED.sub(r"\1", text)
     if "mentions_bridge" in hints:
         return "mentions_bridge"
-    if _is_note(text):
+    if _is_note(text) or _is_note(bare):
         return "note"
-    if _COMMAND.match(text):
+    if _COMMAND.match(text) or _COMMAND.match(bare):
         return "command"
-    if hints & {"mentions_person", "is_broadcast_mention"} or _AT.search(text):
+    if hints & {"mentions_person", "is_broadcast_mention"} or _AT.search(bare):
         return "mentions_person"
-    if "is_quote" in hints or repeats_note(text, notes):
+    if "is_quote" in hints or repeats_note(text, notes) or repeats_note(bare, notes):
         return "quoted_note"
     return ""
 
