@@ -144,12 +144,12 @@ class SlackRoster:
 
 
 def public_name(info: Mapping[str, Any]) -> str:
-    """Return the name that customers see: the display name, or the first word of the real one."""
+    """Return the name that customers see: the real one. A display name is often a nickname among colleagues, so it only
+    stands in where no real name is given.
+    """
     profile = info.get("profile") or {}
-    name = str(profile.get("display_name") or "").strip()
-    if not name:
-        real = str(profile.get("real_name") or info.get("real_name") or "").split()
-        name = str(profile.get("first_name") or "").strip() or (real[0] if real else "")
+    candidates = (profile.get("real_name"), info.get("real_name"), profile.get("display_name"), info.get("name"))
+    name = next((text for value in candidates if (text := str(value or "").strip())), "")
     return rich.label(name, 80)
 
 
