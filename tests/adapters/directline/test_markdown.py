@@ -10,7 +10,33 @@ from adapters.directline.markdown import harmless, is_harmless, plain
 # Another reading of the same text than the one in the adapter: what a plain CommonMark parser makes of it.
 _judge = MarkdownIt("commonmark")
 
-MARKS = "![|[|]|](|(|)|<|>|<img src=x>|<b>|</b>|<!--|`|```\n|\\|!|&lt;|\n|- |> |    |[r]: |\n\n| |a".split("|")
+MARKS = [
+    "![",
+    "[",
+    "]",
+    "](",
+    "(",
+    ")",
+    "<",
+    ">",
+    "<img src=x>",
+    "<b>",
+    "</b>",
+    "<!--",
+    "`",
+    "```\n",
+    "\\",
+    "!",
+    "&lt;",
+    "\n",
+    "- ",
+    "> ",
+    "    ",
+    "[r]: ",
+    "\n\n",
+    " ",
+    "a",
+]
 pieces = st.sampled_from([*MARKS, "|", "http://t.example/x.png", "javascript:alert(1)", "data:text/html,x"])
 texts = st.lists(pieces, max_size=25).map("".join) | st.text(max_size=80)
 
