@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.sandbox.client import Workspace
 from adapters.sandbox.slack.people import DANA, LEE, SAM, SUPPORT
 from adapters.sandbox.slack.server import serving
-from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, SandboxSettings
+from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, DEFAULT_SCOPES, AppConfiguration, SandboxSettings
 
 HOSTILE = "<img src=x onerror=alert(1)><b>bold</b> & <!channel>"
 
@@ -75,7 +75,9 @@ MODAL: dict[str, Any] = {
 async def slack() -> AsyncIterator[Workspace]:
     """A sandbox without a posting limit."""
     async with (
-        serving(SandboxSettings(posts_per_s=0)) as sandbox,
+        serving(
+            SandboxSettings(posts_per_s=0, app=AppConfiguration(scopes=(*DEFAULT_SCOPES, "chat:write.customize")))
+        ) as sandbox,
         Workspace(sandbox.workspace.base_url) as workspace,
     ):
         yield workspace
@@ -102,7 +104,7 @@ async def client(slack: Workspace) -> AsyncIterator[AsyncWebClient]:
         await ack()
         await client.views_open(trigger_id=body["trigger_id"], view=MODAL)
 
-    @app.shortcut("return_to_agent")
+    @app.shortcut("bridge_return_message")
     async def on_shortcut(ack: Any, body: dict[str, Any], client: AsyncWebClient) -> None:
         await ack()
         await client.views_open(trigger_id=body["trigger_id"], view=MODAL)

@@ -1,15 +1,18 @@
 """``chat.*``, ``reactions.*`` and ``assistant.threads.*``. Pages: https://docs.slack.dev/reference/methods/chat.postMessage."""
 
+import asyncio
 import json
 
 from adapters.sandbox.slack.call import Call, Method
 from adapters.sandbox.slack.people import APP_ID, BOT_USER
 from adapters.sandbox.slack.records import Channel, Ephemeral, Json, Message, SlackError
 from adapters.sandbox.slack.validate import MAX_MARKDOWN_CHARS, MAX_METADATA_BYTES, check_message
-from adapters.sandbox.slack.workspace import Draft
+from adapters.sandbox.slack.workspace import Draft, Workspace
 
 MAX_POST_CHARS = 40_000
 MAX_UPDATE_CHARS = 4_000
+STATUS_S = 120.0
+"""How long a status stays. Source: https://docs.slack.dev/reference/methods/assistant.threads.setStatus"""
 
 
 class RateLimited(Exception):
@@ -193,8 +196,17 @@ def set_status(call: Call) -> Json:
     thread_ts = call.required("thread_ts")
     if thread_ts not in channel.messages:
         raise SlackError("thread_not_found")
-    workspace.set_status(channel, thread_ts, call.text("status"))
+    status = call.text("status")
+    workspace.set_status(channel, thread_ts, status)
+    if status:
+        call.sandbox.delivery.start(_end_status(call.sandbox.workspace, channel, thread_ts, status))
     return {}
+
+
+async def _end_status(workspace: Workspace, channel: Channel, thread_ts: str, status: str) -> None:
+    await asyncio.sleep(STATUS_S)
+    if workspace.statuses.get((channel.id, thread_ts)) == status:
+        workspace.set_status(channel, thread_ts, "")
 
 
 METHODS = {

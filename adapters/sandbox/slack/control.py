@@ -1,6 +1,7 @@
 """The sandbox's own HTTP interface, for tests and the page: act, state, live, log, faults, app, disconnect."""
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -42,6 +43,9 @@ def _refusing(handler: Handler) -> Handler:
 
 
 async def _body(request: web.Request) -> Json:
+    """Return the JSON body. Browsers ask before they send this type across origins, and nobody answers them."""
+    if request.content_type != "application/json":
+        raise SlackError("invalid_json", detail="send the body with Content-Type: application/json")
     try:
         body = await request.json()
     except ValueError as error:
@@ -97,7 +101,10 @@ def snapshot(sandbox: Sandbox) -> Json:
 
 
 async def live(request: web.Request) -> web.StreamResponse:
-    """Push changes over a WebSocket."""
+    """Push changes over a WebSocket, to pages of this origin only: browsers let every page open one."""
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise web.HTTPForbidden(text="another origin's page may not listen")
     return await request.app[SANDBOX].live.serve(request)
 
 

@@ -6,6 +6,7 @@ Source: https://docs.slack.dev/interactivity/handling-user-interaction
 from aiohttp import web
 
 from adapters.sandbox.slack import payloads
+from adapters.sandbox.slack.compose import compose
 from adapters.sandbox.slack.inputs import find_element, initial_state, missing_inputs, state_of, states_from
 from adapters.sandbox.slack.people import APP_ID, BOT_USER, TEAM_DOMAIN, TEAM_ID, Person
 from adapters.sandbox.slack.records import Channel, Ephemeral, Json, ResponseUrl, SlackError, View
@@ -25,7 +26,8 @@ async def command(sandbox: Sandbox, person: Person, channel: Channel, *, name: s
         refusal = f"{name} is not supported in threads. Sorry!"
         _whisper(sandbox, person, channel, refusal, thread_ts=thread_ts, author="USLACKBOT")
         return {"refused": refusal}
-    if name not in {each["command"] for each in sandbox.app.commands}:
+    known = next((each for each in sandbox.app.commands if each["command"] == name), None)
+    if known is None:
         unknown = (
             f"{name} is not a valid command. In Slack, all messages that start with the “/” character are commands."
         )
@@ -41,7 +43,7 @@ async def command(sandbox: Sandbox, person: Person, channel: Channel, *, name: s
         "user_id": person.id,
         "user_name": person.name,
         "command": name,
-        "text": text,
+        "text": compose(text, sandbox.workspace.directory())[0] if known.get("should_escape") else text,
         "api_app_id": APP_ID,
         "is_enterprise_install": "false",
         "response_url": sandbox.modals.response_url(sandbox.workspace.base_url, permission),

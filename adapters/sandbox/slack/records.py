@@ -91,6 +91,19 @@ class Channel:
     created: int
     is_archived: bool = False
     messages: dict[str, Message] = field(default_factory=dict)
+    threads: dict[str, dict[str, Message]] = field(default_factory=dict)
+
+    def add(self, message: Message) -> None:
+        """Keep a new message."""
+        self.messages[message.ts] = message
+        if message.is_reply and message.thread_ts is not None:
+            self.threads.setdefault(message.thread_ts, {})[message.ts] = message
+
+    def remove(self, message: Message) -> None:
+        """Forget a message."""
+        del self.messages[message.ts]
+        if message.is_reply and message.thread_ts is not None:
+            del self.threads[message.thread_ts][message.ts]
 
     @property
     def channel_type(self) -> str:
@@ -99,7 +112,7 @@ class Channel:
 
     def replies(self, root_ts: str) -> list[Message]:
         """Return the replies of a thread, oldest first, without its root."""
-        return [message for message in self.messages.values() if message.is_reply and message.thread_ts == root_ts]
+        return list(self.threads.get(root_ts, {}).values())
 
     def rendered(self, message: Message, *, metadata: bool = False) -> Json:
         """Return the message with the counts that Slack adds to a thread's root."""

@@ -9,14 +9,41 @@ BOT_TOKEN = "xoxb-sandbox-bot-token"  # noqa: S105
 APP_TOKEN = "xapp-sandbox-app-token"  # noqa: S105
 
 DEFAULT_SCOPES = (
-    "chat:write", "chat:write.customize", "commands", "channels:history", "channels:read", "channels:join",
-    "groups:history", "groups:read", "users:read", "users:read.email", "usergroups:read", "files:read", "files:write",
-    "app_mentions:read", "reactions:write",
+    "app_mentions:read", "channels:history", "channels:read", "chat:write", "commands", "files:read", "files:write",
+    "users:read", "groups:history", "groups:read", "usergroups:read", "users:read.email",
 )  # fmt: skip
-DEFAULT_EVENTS = (
-    "message.channels", "message.groups", "app_mention", "app_uninstalled", "tokens_revoked", "member_left_channel",
-    "channel_archive", "channel_shared", "channel_id_changed", "user_change",
-)  # fmt: skip
+"""What the app's own manifest asks for; whatever needs more fails here as it would in a real workspace."""
+DEFAULT_EVENTS = ("app_mention", "member_left_channel", "message.channels", "message.groups", "user_change")
+
+
+def default_commands() -> list[Json]:
+    """Return a fresh copy of the manifest's slash commands."""
+    return [
+        {
+            "command": "/return",
+            "description": "Give a conversation back to the AI agent",
+            "usage_hint": "[ticket] [note for the agent]",
+            "should_escape": True,
+        }
+    ]
+
+
+def default_shortcuts() -> list[Json]:
+    """Return a fresh copy of the manifest's shortcuts."""
+    return [
+        {
+            "name": "Return to AI agent",
+            "type": "message",
+            "callback_id": "bridge_return_message",
+            "description": "Give this thread's conversation back to the AI agent, with a note",
+        },
+        {
+            "name": "Send to the customer",
+            "type": "message",
+            "callback_id": "bridge_send_message",
+            "description": "Send a message of yours that was kept for colleagues",
+        },
+    ]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -26,13 +53,8 @@ class AppConfiguration:
     request_url: str | None = None
     scopes: tuple[str, ...] = DEFAULT_SCOPES
     bot_events: tuple[str, ...] = DEFAULT_EVENTS
-    commands: list[Json] = field(default_factory=lambda: [
-        {"command": "/return", "description": "Give a conversation back", "usage_hint": "[ticket] [note]"},
-    ])  # fmt: skip
-    shortcuts: list[Json] = field(default_factory=lambda: [
-        {"name": "Return to AI agent", "type": "message", "callback_id": "return_to_agent"},
-        {"name": "Return a conversation", "type": "global", "callback_id": "return_any"},
-    ])  # fmt: skip
+    commands: list[Json] = field(default_factory=default_commands)
+    shortcuts: list[Json] = field(default_factory=default_shortcuts)
 
     def update(self, body: Json) -> None:
         """Take over what a JSON body names: single fields, or a whole app ``manifest``, as Slack's admin page does."""

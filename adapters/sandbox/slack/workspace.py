@@ -111,7 +111,7 @@ class Workspace:
         if root is not None and root.is_reply:
             raise SlackError("cannot_reply_to_message")
         message = self._message(channel, person, draft, root)
-        channel.messages[message.ts] = message
+        channel.add(message)
         for file in draft.files:
             share: Json = {"ts": message.ts, "channel_name": channel.name, "team_id": message.team}
             file.shares.setdefault(channel.id, []).append(share | ({"thread_ts": root.ts} if root else {}))
@@ -195,7 +195,7 @@ class Workspace:
             message.username, message.metadata, message.edited, message.client_msg_id = None, None, None, None
             self.announce_changed(channel, message, before=before, event_ts=event_ts)
             return
-        del channel.messages[message.ts]
+        channel.remove(message)
         self.on_event(payloads.deleted_event(channel, before=before, event_ts=event_ts))
         self.on_change({"kind": "message_deleted", "channel": channel.id, "ts": message.ts})
         root = channel.messages.get(message.thread_ts or "")

@@ -10,13 +10,18 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.sandbox.client import Json, Workspace
 from adapters.sandbox.slack.sandbox import Sandbox
 from adapters.sandbox.slack.server import serving
-from adapters.sandbox.slack.settings import BOT_TOKEN, SandboxSettings
+from adapters.sandbox.slack.settings import BOT_TOKEN, DEFAULT_SCOPES, AppConfiguration, SandboxSettings
+
+MORE_SCOPES = ("chat:write.customize", "channels:join", "reactions:write")
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A running sandbox, whose retries do not wait."""
-    async with serving(SandboxSettings(retry_scale=0.0, answer_timeout_s=1.0, socket_ack_s=0.5)) as running:
+    """A running sandbox, whose retries do not wait, and whose app may do more than the default one."""
+    app = AppConfiguration(scopes=(*DEFAULT_SCOPES, *MORE_SCOPES))
+    app.shortcuts.append({"name": "Return any", "type": "global", "callback_id": "return_any"})
+    settings = SandboxSettings(app=app, retry_scale=0.0, answer_timeout_s=1.0, socket_ack_s=0.5)
+    async with serving(settings) as running:
         yield running
 
 

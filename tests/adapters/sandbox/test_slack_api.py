@@ -262,3 +262,16 @@ async def test_an_unknown_method_and_bad_json_have_names(web_client: AsyncWebCli
         ) as answer,
     ):
         assert (await answer.json())["error"] == "invalid_json"
+
+
+async def test_other_websites_cannot_act_here(sandbox: Sandbox) -> None:
+    """A form posted by a foreign page does nothing, and a foreign page cannot listen to the workspace."""
+    url = sandbox.workspace.base_url
+    act = '{"user": "U0DANARUIZ", "kind": "message", "channel": "support", "text": "x"}'
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{url}/sandbox/act", data=act, headers={"Content-Type": "text/plain"}) as answer:
+            assert answer.status == 400
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await session.ws_connect(f"{url}/sandbox/live", origin="https://evil.example")
+    assert caught.value.status == 403
+    assert sandbox.workspace.channels[SUPPORT].messages == {}

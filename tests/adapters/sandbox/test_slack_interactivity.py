@@ -297,17 +297,27 @@ async def test_a_command_is_a_form_with_slacks_fields(slack: Workspace, listener
     await slack.command(GUEST, "/return", "H-1 payload & more")
     form = {name: values[0] for name, values in parse_qs(listener.requests[-1][1].decode()).items()}
     validate_payload("slash_command", None, form)
-    assert form["text"] == "H-1 payload & more"
+    assert form["text"] == "H-1 payload &amp; more"
     assert not {"thread_ts", "message_ts", "payload"} & set(form)
     assert (await slack.messages())[-1]["text"] == "Done, H-1 is back."
     assert "refused" in await slack.command(DANA, "/nonsense")
+
+
+async def test_a_command_that_asks_for_it_gets_escaped_text(slack: Workspace, listener: Listener) -> None:
+    """With should_escape names become ids and markup is escaped; without it the words arrive as typed."""
+    texts = []
+    for should_escape in (True, False):
+        await slack.configure(commands=[{"command": "/return", "should_escape": should_escape}])
+        await slack.command(DANA, "/return", "ask @lee <now>")
+        texts.append(parse_qs(listener.requests[-1][1].decode())["text"][0])
+    assert texts == [f"ask <@{LEE}> &lt;now&gt;", "ask @lee <now>"]
 
 
 async def test_shortcuts_know_their_message(slack: Workspace, listener: Listener) -> None:
     """A message shortcut names the message in its thread; a global one has no channel and no response_url."""
     root = await slack.say(DANA, "root")
     reply = await slack.say(LEE, "reply", thread_ts=root)
-    await slack.shortcut(DANA, "return_to_agent", ts=reply)
+    await slack.shortcut(DANA, "bridge_return_message", ts=reply)
     payload = await last_payload(listener)
     assert (payload["type"], payload["message"]["thread_ts"], payload["message_ts"]) == ("message_action", root, reply)
     assert payload["response_url"]
@@ -316,7 +326,7 @@ async def test_shortcuts_know_their_message(slack: Workspace, listener: Listener
     assert payload["type"] == "shortcut"
     assert not {"channel", "response_url", "message"} & set(payload)
     with pytest.raises(SandboxRefusal, match="no global shortcut"):
-        await slack.shortcut(DANA, "return_to_agent")
+        await slack.shortcut(DANA, "bridge_return_message")
 
 
 @pytest.fixture
