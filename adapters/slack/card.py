@@ -17,7 +17,7 @@ SUMMARY_CHARS = 2_000
 QUESTION_CHARS = 1_000
 VALUE_CHARS = 300
 REPLY_CHARS = 600
-LISTS_CHARS = 4_500
+LISTS_CHARS = 3_500
 """What all lists of the card share; the rest of a message's 12,000 is for what is never shortened."""
 
 
@@ -48,9 +48,9 @@ def card(shown: Card, key: str | None = None) -> render.Rendered:
     if key:
         header["block_id"] = key
     out = [header, *_state(shown), blocks.rich_text(_story(shown))]
-    out += _list("Tried so far", shown.tried, room, 1_800)
-    out += _list(_customer_heading(shown), shown.customer_facts, room, 1_500, always=True)
-    out += _list("Collected by the agent", shown.collected, room, 1_200)
+    out += _list("Tried so far", shown.tried, room, 1_500)
+    out += _list(_customer_heading(shown), shown.customer_facts, room, 1_200, always=True)
+    out += _list("Collected by the agent", shown.collected, room, 1_000)
     out += _replies(shown, room)
     out += [*_problems(shown, room), _small_print(shown)]
     if shown.actions:
@@ -87,7 +87,15 @@ def _story(shown: Card) -> list[Json]:
         if body:
             elements.append({"type": "rich_text_section", "elements": [_bold(f"\n{heading}\n")]})
             elements += body
+    if shown.company_ticket:
+        ticket, url = shown.company_ticket
+        elements.append({"type": "rich_text_section", "elements": [_bold("\nYour ticket: "), *_ticket(ticket, url)]})
     return elements
+
+
+def _ticket(ticket: str, url: str) -> list[Json]:
+    name = rich.label(ticket) or "–"
+    return rich.link(url, name, {}) if url else [{"type": "text", "text": name}]
 
 
 def _customer_heading(shown: Card) -> str:
@@ -143,21 +151,11 @@ def _small_print(shown: Card) -> Json:
         blocks.plain(f"{shown.ticket} · queue {rich.label(shown.queue)} · priority {rich.label(urgent, 40)}", 400),
         blocks.mrkdwn(f"since {_since(shown.opened_at)}"),
     ]
-    if shown.company_ticket:
-        elements.append(blocks.mrkdwn(_company_ticket(*shown.company_ticket)))
     if shown.previous:
         elements.append(blocks.plain(f"earlier: {shown.previous}", 100))
     if shown.why_here:
         elements.append(blocks.plain(f"here because: {rich.label(shown.why_here, 500)}", 600))
     return blocks.context(elements)
-
-
-def _company_ticket(ticket: str, url: str) -> str:
-    name = _unstarred(ticket).replace("|", "¦")
-    if not url.startswith(("https://", "http://")):
-        return f"your ticket {name}"
-    address = url.replace("&", "&amp;").replace("<", "%3C").replace(">", "%3E").replace("|", "%7C")
-    return f"your ticket <{address}|{name}>"
 
 
 def _since(at: Millis) -> str:

@@ -164,9 +164,9 @@ def _inline(node: SyntaxTreeNode, style: Json) -> list[Json]:
         case "code_inline":
             return [_text(node.content, style | {"code": True})] if node.content else []
         case "link":
-            return _link(str(node.attrs.get("href") or ""), _words(node), style)
+            return link(str(node.attrs.get("href") or ""), _words(node), style)
         case "image":
-            return _link(str(node.attrs.get("src") or ""), node.content or "image", style)
+            return link(str(node.attrs.get("src") or ""), node.content or "image", style)
         case _:
             return [_text(node.content, style)] if node.content else []
 
@@ -178,7 +178,7 @@ def _words(node: SyntaxTreeNode) -> str:
     )
 
 
-def _link(url: str, words: str, style: Json) -> list[Json]:
+def link(url: str, words: str, style: Json) -> list[Json]:
     """A link, never under the name of another address, and never of a kind that runs something."""
     words = " ".join(words.split())
     if not _SAFE_URL.match(url):

@@ -17,7 +17,7 @@ Names = Mapping[str, str]
 COLLEAGUE = "a colleague"
 _TOKEN = re.compile(r"<([^<>\n]{1,3000})>")
 _SAFE_URL = re.compile(r"(?i)^(?:https?://|mailto:)[^\s<>]+$")
-_MARKS = re.compile(r"[\\`*<>~]|\](?=[(\[:])|(?<!\w)_|_(?!\w)|!(?=\[)|&(?=#?\w+;)")
+_MARKS = re.compile(r"[\\`*<>~]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])|!(?=\[)|&(?=#?\w+;)")
 _LINE_START = re.compile(r"(?m)^([ \t]*)(#{1,6}(?=[ \t]|$)|[-+](?=[ \t]|$)|=+[ \t]*$|-{2,}[ \t]*$)")
 _NUMBERED = re.compile(r"(?m)^([ \t]*\d{1,9})([.)])(?=[ \t]|$)")
 _INDENT = re.compile(r"(?m)^[ \t]{4,}")
