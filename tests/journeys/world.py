@@ -1,0 +1,337 @@
+"""Real processes on real sockets: a sandbox Slack, the bridge as `handoff-bridge serve` runs it, and a customer's
+Direct Line client.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiohttp
+
+from adapters.sandbox.client import State, Workspace
+from adapters.sandbox.slack.people import BILLING, SUPPORT
+from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
+from tests.settings import ROOT
+
+Found = TypeVar("Found")
+Json = dict[str, Any]
+DIRECTLINE_SECRET = "a-direct-line-secret-for-tests-only-0123456789"
+ADMIN_KEY = "admin-key-for-tests-0123456789abcdef"
+START_WITHIN_S = 20.0
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until(question: Callable[[], Found | None], *, within_s: float = 10.0, what: str = "it") -> Found:
+    """Ask until there is an answer."""
+    async with asyncio.timeout(within_s):
+        while True:
+            if (answer := question()) is not None:
+                return answer
+            await asyncio.sleep(0.02)
+    raise AssertionError(f"{what} did not happen within {within_s} s")
+
+
+class Process:
+    """A program of ours, started as a user would start it."""
+
+    def __init__(self, *arguments: str, environment: dict[str, str], folder: Path, name: str) -> None:
+        """Describe it; `start` starts it."""
+        self.arguments, self.environment, self.folder, self.name = arguments, environment, folder, name
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it. What it prints goes to a file in the folder."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("HANDOFF_")}
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *self.arguments,
+                cwd=self.folder,
+                env={**clean, "PYTHONPATH": str(ROOT), **self.environment},
+                stdout=asyncio.subprocess.PIPE if self.name == "sandbox" else log,
+                stderr=log,
+            )
+
+    async def kill(self) -> None:
+        """Send SIGKILL, as a power cut would, and wait for the end."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            await self.process.wait()
+
+    async def stop(self) -> int | None:
+        """Ask it to end; insist after a while."""
+        if self.process is None:
+            return None
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.terminate()
+            try:
+                await asyncio.wait_for(self.process.wait(), 15)
+            except TimeoutError:
+                await self.kill()
+        return self.process.returncode
+
+    def log(self) -> str:
+        """Return what it wrote."""
+        path = self.folder / f"{self.name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+class World:
+    """One sandbox, one bridge, as many customers as a story needs."""
+
+    def __init__(
+        self, folder: Path, *, mode: str = "socket", extra: dict[str, str] | None = None, toml: str = ""
+    ) -> None:
+        """Describe the world; use it as an async context manager."""
+        self.folder, self.mode, self.toml = folder, mode, toml
+        self.extra = extra or {}
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.sandbox_url = ""
+        self.slack: Workspace
+        self.http: aiohttp.ClientSession
+        self.sandbox: Process
+        self.bridge: Process
+
+    async def __aenter__(self) -> Self:
+        """Start everything and wait until it answers."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def _start(self) -> None:
+        self.http = aiohttp.ClientSession()
+        arguments = ["-m", "adapters.sandbox", "slack", "--port", "0", "--posts-per-s", "20"]
+        if self.mode == "http":
+            arguments += ["--app-url", f"{self.url}/slack/events"]
+        self.sandbox = Process(*arguments, environment={}, folder=self.folder, name="sandbox")
+        await self.sandbox.start()
+        assert self.sandbox.process is not None
+        assert self.sandbox.process.stdout is not None
+        line = await asyncio.wait_for(self.sandbox.process.stdout.readline(), START_WITHIN_S)
+        self.sandbox_url = json.loads(line)["url"]
+        self.slack = Workspace(self.sandbox_url)
+        (self.folder / "handoff.toml").write_text(self.toml or default_toml(), encoding="utf-8")
+        self.bridge = Process(
+            "-c",
+            "from adapters.cli import main; main()",
+            "serve",
+            environment=self._environment(),
+            folder=self.folder,
+            name="bridge",
+        )
+        await self.start_bridge()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop everything."""
+        await self.http.close()
+        await self.slack.close()
+        await self.bridge.stop()
+        await self.sandbox.stop()
+
+    def _environment(self) -> dict[str, str]:
+        slack = {"BOT_TOKEN": BOT_TOKEN, "MODE": self.mode, "API_URL": f"{self.sandbox_url}/api/"}
+        slack |= {"APP_TOKEN": APP_TOKEN} if self.mode == "socket" else {"SIGNING_SECRET": SIGNING_SECRET}
+        return {
+            "HANDOFF_PORT": str(self.port),
+            "HANDOFF_SECRET_KEY": "0123456789abcdef0123456789abcdef0123456789abcdef",
+            "HANDOFF_DATABASE_URL": f"sqlite:///{self.folder}/handoff.db",
+            "HANDOFF_DIRECTLINE__SECRET": DIRECTLINE_SECRET,
+            "HANDOFF_API_KEYS": f"admin:{ADMIN_KEY}",
+            "HANDOFF_AGENT__KIND": "demo",
+            **{f"HANDOFF_SLACK__{key}": value for key, value in slack.items()},
+            **self.extra,
+        }
+
+    async def start_bridge(self) -> None:
+        """Start the bridge (again) and wait until it listens and Slack can reach it."""
+        await self.bridge.start()
+        async with asyncio.timeout(START_WITHIN_S):
+            while not await self._ready():
+                assert self.bridge.process is not None
+                assert self.bridge.process.returncode is None, self.bridge.log()[-3000:]
+                await asyncio.sleep(0.05)
+
+    async def _ready(self) -> bool:
+        with contextlib.suppress(aiohttp.ClientError):
+            async with self.http.get(f"{self.url}/readyz") as answer:
+                return answer.status == 200
+        return False
+
+    async def customer(self, name: str = "Ann Lee", user: str = "dl_ann") -> "Customer":
+        """Let the company's server make a token, and open the chat with it."""
+        customer = Customer(self, user=user, name=name)
+        await customer.open()
+        return customer
+
+    async def root_with(self, ticket: str = "H-", channel: str = SUPPORT) -> Json:
+        """Wait for the newest card in the channel that shows this ticket."""
+
+        def newest(state: State) -> list[Json]:
+            return [root for root in state.roots(channel) if ticket in json.dumps(root)]
+
+        return (await self.slack.wait_for(newest, timeout_s=15))[-1]
+
+
+class Customer:
+    """A Direct Line client, as strict as a widget: keeps what it was shown, by id."""
+
+    def __init__(self, world: World, *, user: str, name: str) -> None:
+        """Describe who opens the chat; `open` opens it."""
+        self.world, self.user, self.name = world, user, name
+        self.conversation = ""
+        self.token = ""
+        self.stream_url = ""
+        self.watermark: str | None = None
+        self.frames: list[Json] = []
+        self.activities: dict[str, Json] = {}
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._sent = 0
+
+    @property
+    def base(self) -> str:
+        """Where Direct Line is."""
+        return f"{self.world.url}/v3/directline"
+
+    async def open(self) -> None:
+        """Get a token, start the conversation, connect the stream."""
+        http = self.world.http
+        body = {"user": {"id": self.user, "name": self.name}}
+        secret = {"Authorization": f"Bearer {DIRECTLINE_SECRET}"}
+        async with http.post(f"{self.base}/tokens/generate", json=body, headers=secret) as answer:
+            assert answer.status == 200, await answer.text()
+            self.token = (await answer.json())["token"]
+        async with http.post(f"{self.base}/conversations", json=body, headers=self._auth()) as answer:
+            assert answer.status in (200, 201), await answer.text()
+            started = await answer.json()
+        self.conversation, self.stream_url = started["conversationId"], started["streamUrl"]
+        await self.connect()
+
+    def _auth(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    async def connect(self) -> None:
+        """Open the stream."""
+        self._socket = await self.world.http.ws_connect(self.stream_url)
+        self._reader = asyncio.create_task(self._read(self._socket))
+
+    async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in ws:
+            if message.type is not aiohttp.WSMsgType.TEXT or not message.data:
+                continue
+            frame = json.loads(message.data)
+            self.watermark = frame.get("watermark", self.watermark)
+            for activity in frame["activities"]:
+                self.frames.append(activity)
+                self._keep(activity)
+
+    def _keep(self, activity: Json) -> None:
+        if activity["type"] == "message":
+            self.activities[activity["id"]] = activity
+
+    async def drop(self) -> None:
+        """Lose the socket."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def reconnect(self) -> None:
+        """Come back as Web Chat does: ask for a new stream from the watermark on."""
+        url = f"{self.base}/conversations/{self.conversation}?watermark={self.watermark or ''}"
+        async with self.world.http.get(url, headers=self._auth()) as answer:
+            assert answer.status == 200, await answer.text()
+            found = await answer.json()
+        self.token, self.stream_url = found.get("token", self.token), found["streamUrl"]
+        await self.connect()
+
+    async def say(self, text: str, **more: Any) -> str:
+        """Post a message; return its id. Tries again while the bridge is down, as a customer would press Retry."""
+        self._sent += 1
+        activity = {
+            "type": "message",
+            "text": text,
+            "textFormat": "plain",
+            "from": {"id": self.user, "name": "Mallory", "role": "user"},
+            "channelData": {"clientActivityID": f"{self.user}-{self._sent}"},
+            **more,
+        }
+        url = f"{self.base}/conversations/{self.conversation}/activities"
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self.world.http.post(url, json=activity, headers=self._auth()) as answer:
+                        if answer.status == 200:
+                            return str((await answer.json())["id"])
+                        assert answer.status in (502, 503), await answer.text()
+                await asyncio.sleep(0.1)
+
+    @property
+    def texts(self) -> list[str]:
+        """What stands on the screen now, in order."""
+        shown = sorted(self.activities.values(), key=lambda activity: activity["timestamp"])
+        return [activity["text"] for activity in shown if activity.get("text")]
+
+    async def sees(self, words: str, *, within_s: float = 15.0) -> str:
+        """Wait until a message with these words is on the screen; return its text."""
+
+        def look() -> str | None:
+            return next((text for text in self.texts if words.casefold() in text.casefold()), None)
+
+        try:
+            return await until(look, within_s=within_s, what=f"{words!r} on the screen")
+        except TimeoutError:
+            log = self.world.bridge.log()[-2500:]
+            raise AssertionError(f"never saw {words!r}; the screen shows {self.texts}\n{log}") from None
+
+    async def close(self) -> None:
+        """Leave."""
+        await self.drop()
+
+
+def default_toml() -> str:
+    """The queues of the stories: support and billing, a supervisor, a policy."""
+    return f"""
+public_label = "Harbour support"
+
+[[queues]]
+name = "support"
+label = "Support"
+channels = ["{SUPPORT}"]
+supervisors = ["U0SAMOKAFR"]
+
+[[queues]]
+name = "billing"
+label = "Billing"
+channels = ["{BILLING}"]
+
+[[triggers.policy]]
+name = "large-refund"
+when = "refund_amount > 100"
+"""
+
+
+@contextlib.asynccontextmanager
+async def world_at(folder: Path, **how: Any) -> AsyncIterator[World]:
+    """Return a running world."""
+    async with World(folder, **how) as world:
+        yield world
