@@ -79,4 +79,4 @@ def _by_itself(turn: AgentTurn) -> tuple[Step, ...]:
     if "person" in last and turn.kind is TurnKind.MESSAGE:
         envelope = {"reason": "customer_request", "summary": f"The customer wrote: {last}"[:2000]}
         return (HandOff(envelope=envelope),)
-    return (Delta(text="You said: "), Message(text=f"You said: {last}"), Done(confidence=0.9))
+    return (Pause(0), Delta(text="You said: "), Message(text=f"You said: {last}"), Done(confidence=0.9))
