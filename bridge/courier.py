@@ -22,7 +22,7 @@ from bridge.outcomes import Delivered, GiveUp, LookAt, Outcome, Refused, Settled
 from bridge.pacing import Pace, posts, together
 from bridge.ports import Changed, Claim, Clock, Desk, Out, OutState, Receive, Store, Tx
 
-log = logs.get("courier")
+log = logs.get(__name__)
 LEASE_MS = 60_000
 SWEEP_S = 1.0
 UNREADABLE_RETRY_S = 30.0

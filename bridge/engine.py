@@ -20,7 +20,7 @@ from bridge.switchboard import Switchboard
 from bridge.timers import Timers
 from bridge.turns import Turns
 
-log = logs.get("engine")
+log = logs.get(__name__)
 STOP_WITHIN_S = 10.0
 
 
@@ -57,15 +57,19 @@ class Engine:
         self.turns = Turns(
             store=parts.store,
             agent=parts.agent,
-            receive=self.receive,
+            receive=self._deliver,
             clock=parts.clock,
             worker=parts.worker,
             triggers=parts.house.triggers,
         )
-        self.timers = Timers(store=parts.store, clock=parts.clock, receive=self.receive)
+        self.timers = Timers(store=parts.store, clock=parts.clock, receive=self._deliver)
 
     async def receive(self, event: Event) -> Receipt:
-        """The front door. Raises StoreUnavailable while draining: the sender comes again, to the next process."""
+        """The front door for adapters. Raises StoreUnavailable while draining: the sender comes again, to the next
+        process.
+
+        What this process has begun itself (a turn, a rung) still gets through, so that it can end.
+        """
         if self._draining:
             raise StoreUnavailable("this process is stopping; send it again")
         return await self._deliver(event)

@@ -2,9 +2,8 @@
 here.
 
 A window has seen everything up to its watermark n. The reader is woken by hints and sweeps every second; it reads the
-new entries of the
-conversations that have windows here, so edits and retractions made while a window was away are shown when it comes
-back.
+new entries of the conversations that have windows here, so edits and retractions made while a window was away are shown
+when it comes back. It only lays them out: each window shows them in a task of its own, at its own speed.
 """
 
 import asyncio
@@ -18,21 +17,37 @@ from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, DeskName, SiteId
 from bridge.ports import Changed, Clock, Desk, Shown, Store, Tx, Viewer
 
-log = logs.get("showing")
+log = logs.get(__name__)
 SWEEP_S = 1.0
 PAGE = 500
 
 
 @dataclass(slots=True)
 class _Window:
-    """One viewer, and how far it has come."""
+    """One viewer, and how far it has come: what the reader laid out for it, and what of that it has shown."""
 
     viewer: Viewer
-    after_n: int
-    stream: tuple[str, int, int] | None = None
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    fresh: bool = True
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    read_n: int
+    entries: list[Entry] = field(default_factory=list)
+    stream: Stream | None = None
+    epoch: int | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: bool = False
+
+    @property
+    def full(self) -> bool:
+        """Whether it is so far behind that nothing more is laid out for it."""
+        return len(self.entries) >= PAGE
+
+    def lay_out(self, entries: tuple[Entry, ...], stream: Stream | None, epoch: int) -> None:
+        """Add what is new; of a stream only the newest text counts."""
+        fresh = [entry for entry in entries if entry.n > self.read_n]
+        if fresh:
+            self.entries += fresh
+            self.read_n = fresh[-1].n
+        if fresh or stream != self.stream or epoch != self.epoch:
+            self.stream, self.epoch = stream, epoch
+            self.news.set()
 
 
 _Key = tuple[SiteId, ConversationId]
@@ -55,16 +70,39 @@ class Showing:
 
     async def watch(self, site: SiteId, conversation: ConversationId, after_n: int, viewer: Viewer) -> None:
         """Show everything after `after_n`, and then each new entry, until cancelled or until the viewer is gone."""
-        window = _Window(viewer=viewer, after_n=after_n)
+        if self._stopping:
+            return
+        window = _Window(viewer=viewer, read_n=after_n)
         key = (site, conversation)
         self._windows[key].append(window)
         try:
             self._mark(key)
-            await window.gone.wait()
+            await self._feed_one(key, window)
         finally:
             self._windows[key].remove(window)
             if not self._windows[key]:
                 del self._windows[key]
+
+    async def _feed_one(self, key: _Key, window: _Window) -> None:
+        """Show what was laid out for this window, at its own speed: a slow one holds up no other."""
+        shown: tuple[str, int, int] | None = None
+        while True:
+            await window.news.wait()
+            window.news.clear()
+            if window.ended or window.epoch is None:
+                return
+            was_full = window.full
+            entries, window.entries = tuple(window.entries), []
+            stream = window.stream
+            mark = (stream.turn, stream.attempt, stream.seq) if stream else None
+            streams = (stream,) if stream and mark != shown else ()
+            shown = mark
+            try:
+                await window.viewer.show(Shown(entries=entries, streams=streams, epoch=window.epoch))
+            except (ConnectionError, RuntimeError):
+                return
+            if was_full:
+                self._mark(key)
 
     async def read(self, site: SiteId, conversation: ConversationId, after_n: int, limit: int = 200) -> Shown | None:
         """Return what a poll shows. None: no such conversation."""
@@ -74,8 +112,8 @@ class Showing:
             if row is None:
                 return None
             entries = _visible(tx, row, after_n, limit)
-            stream = tx.stream(site, conversation)
-            return Shown(entries=entries, streams=(stream,) if stream and stream.open else (), epoch=row.epoch)
+            stream = _open_stream(tx, row)
+            return Shown(entries=entries, streams=(stream,) if stream else (), epoch=row.epoch)
 
         return await self._store.read(unit)
 
@@ -108,22 +146,36 @@ class Showing:
             await window.viewer.typing(name)
 
     async def run(self) -> None:
-        """Feed the windows until `stop`."""
+        """Lay out for the windows what is new, until `stop`."""
+        loop = asyncio.get_running_loop()
+        swept_at = loop.time()
         while not self._stopping:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_S):
+                async with asyncio.timeout(max(0.0, swept_at + SWEEP_S - loop.time())):
                     await self._wake.wait()
-            swept = not self._wake.is_set()
             self._wake.clear()
-            keys = list(self._windows) if swept else list(self._dirty)
-            self._dirty.clear()
+            if loop.time() >= swept_at + SWEEP_S:
+                swept_at = loop.time()
+                self._dirty.update(self._windows)
             try:
-                for key in keys:
-                    await self._feed(key)
+                await self.step()
             except StoreUnavailable:
                 log.warning("store_unavailable")
-                self._dirty.update(keys)
                 await self._clock.sleep(SWEEP_S)
+            except Exception:
+                log.exception("showing_step_failed")
+                await self._clock.sleep(SWEEP_S)
+
+    async def step(self) -> None:
+        """Read once for each conversation that was hinted at. One that cannot be read now is tried again."""
+        while self._dirty and not self._stopping:
+            key = next(iter(self._dirty))
+            self._dirty.discard(key)
+            try:
+                await self._lay_out(key)
+            except BaseException:
+                self._dirty.add(key)
+                raise
 
     async def stop(self) -> None:
         """End `run`, and let all windows go, so that widgets come back elsewhere."""
@@ -131,48 +183,38 @@ class Showing:
         self._wake.set()
         for windows in list(self._windows.values()):
             for window in windows:
-                window.gone.set()
+                window.ended = True
+                window.news.set()
 
-    async def _feed(self, key: _Key) -> None:
-        windows = self._windows.get(key)
+    async def _lay_out(self, key: _Key) -> None:
+        windows = [window for window in self._windows.get(key, ()) if not window.full]
         if not windows:
             return
         site, conversation = key
-        after_n = min(window.after_n for window in windows)
+        after_n = min(window.read_n for window in windows)
 
         def unit(tx: Tx) -> tuple[Conversation, tuple[Entry, ...], Stream | None] | None:
             row = tx.conversation(site, conversation, lock=False)
             if row is None:
                 return None
-            return row, _visible(tx, row, after_n, PAGE), tx.stream(site, conversation)
+            return row, _visible(tx, row, after_n, PAGE), _open_stream(tx, row)
 
         found = await self._store.read(unit)
         if found is None:
             return
         row, entries, stream = found
-        for window in list(windows):
-            await self._show(window, entries, stream if stream is not None and stream.open else None, row.epoch)
-        if len(entries) == PAGE:
+        more = len(entries) == PAGE
+        for window in windows:
+            # While more is to come, the stream would be ahead of its place.
+            window.lay_out(entries, None if more else stream, row.epoch)
+        if more:
             self._mark(key)
 
-    async def _show(self, window: _Window, entries: tuple[Entry, ...], stream: Stream | None, epoch: int) -> None:
-        async with window.lock:
-            fresh = tuple(entry for entry in entries if entry.n > window.after_n)
-            mark = (stream.turn, stream.attempt, stream.seq) if stream else None
-            moved = stream is not None and mark != window.stream
-            if not fresh and not moved and not window.fresh:
-                return
-            try:
-                await window.viewer.show(
-                    Shown(entries=fresh, streams=(stream,) if stream and moved else (), epoch=epoch)
-                )
-            except (ConnectionError, RuntimeError):
-                window.gone.set()
-                return
-            window.fresh = False
-            window.stream = mark
-            if fresh:
-                window.after_n = fresh[-1].n
+
+def _open_stream(tx: Tx, row: Conversation) -> Stream | None:
+    """Return what the agent is writing, if the conversation is the agent's."""
+    stream = tx.stream(row.site, row.id)
+    return stream if stream is not None and stream.open and row.state is State.AGENT else None
 
 
 def _visible(tx: Tx, row: Conversation, after_n: int, limit: int) -> tuple[Entry, ...]:

@@ -1,0 +1,248 @@
+"""The composition root: from settings to adapters to one aiohttp application. The only file that sees every adapter."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from adapters import agents, directline
+from adapters.clock import SystemClock
+from adapters.slack.config import SlackSettings
+from adapters.slack.parts import SlackParts
+from adapters.slack.parts import create as create_slack
+from adapters.store.files import open_files
+from adapters.store.opening import open_store
+from adapters.web import control, files, health, metrics, openapi
+from adapters.web.answers import Access
+from adapters.wiring import house as house_of
+from bridge import log as logs
+from bridge import routing
+from bridge.conversation import Conversation, Customer
+from bridge.engine import Engine, EngineParts
+from bridge.envelope import HandoffEnvelope
+from bridge.ids import ConversationId, CustomerId, Millis, SiteId
+from bridge.letters import DeadLetters
+from bridge.pacing import Pace
+from bridge.ports import Agent, Clock, Store
+from bridge.settings import Settings
+
+log = logs.get(__name__)
+MAX_BODY_BYTES = 64 * 1024 * 1024
+DRAIN_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bridge:
+    """A bridge that listens."""
+
+    url: str
+    port: int
+    engine: Engine
+    store: Store
+    directline: directline.DirectLine
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Blocks."""
+    logs.configure(level=settings.log.level, form=settings.log.format, secrets=_secrets(settings))
+    run_loop(until_stopped(serving(settings)))
+
+
+def run_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where it installs."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+async def until_stopped(context: contextlib.AbstractAsyncContextManager[Any]) -> None:
+    """Hold the context open until the process is asked to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(name, stop.set)
+    async with context:
+        await stop.wait()
+        log.info("stopping")
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    settings: Settings,
+    *,
+    more_routes: Callable[[web.Application, "Bridge"], None] | None = None,
+    agent: Agent | None = None,
+) -> AsyncIterator[Bridge]:
+    """Open everything in the order of need, listen, and undo it in the reverse order.
+
+    The server listens before Slack is asked anything, so that customers are served while Slack is away.
+    """
+    clock, site = SystemClock(), SiteId(settings.site)
+    house = house_of(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        store = await open_store(settings.database_url)
+        stack.push_async_callback(store.close)
+        kept = await open_files(settings.files_folder, store, site)
+        speaker = agent or _agent(settings)
+        if (close := getattr(speaker, "close", None)) is not None:
+            stack.push_async_callback(close)
+        engine = Engine(
+            EngineParts(
+                store=store,
+                clock=clock,
+                house=house,
+                agent=speaker,
+                grace_ms=int(settings.unclear_grace_s * 1000),
+                pace=Pace(),
+            )
+        )
+        slack = create_slack(
+            _slack(settings),
+            site=site,
+            receive=engine.receive,
+            lookup=engine.lookup,
+            files=kept,
+            queues={queue.name: queue for queue in house.directory.queues},
+            clock=clock,
+            dead_letters=DeadLetters(store, clock, engine.changed),
+        )
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        links = files.Links(site=site, base_url=settings.public_url, keys=_keys(settings), clock=clock)
+        link = files.add_routes(app, links=links, files=kept, store=store)
+        widget = directline.create(
+            _directline(settings),
+            site=site,
+            receive=engine.receive,
+            feed=engine.showing,
+            lookup=engine.lookup,
+            files=kept,
+            link=link,
+            clock=clock,
+        )
+        app.add_routes([*widget.routes, *slack.routes])
+        _add_operations(app, settings, engine=engine, slack=slack, store=store, clock=clock)
+        found = Bridge(url=settings.public_url, port=settings.port, engine=engine, store=store, directline=widget)
+        if more_routes is not None:
+            more_routes(app, found)
+        stack.push_async_callback(engine.stop)
+        engine.start([slack.desk])
+        stack.push_async_callback(slack.stop)
+        await stack.enter_async_context(_listening(app, settings))
+        stack.push_async_callback(widget.close)
+        await slack.start()
+        log.info("listening", url=settings.public_url, mode=settings.slack.mode)
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _add_operations(
+    app: web.Application, settings: Settings, *, engine: Engine, slack: SlackParts, store: Store, clock: Clock
+) -> None:
+    site = SiteId(settings.site)
+    access = Access([(key.role, key.key.get_secret_value()) for key in settings.api_keys])
+    directory = house_of(settings).directory
+
+    def queue_for(envelope: HandoffEnvelope) -> str:
+        nobody = Conversation(
+            site=site, id=ConversationId(envelope.conversation_id), widget="", customer=Customer(id=CustomerId(""))
+        )
+        now = Millis(int(datetime.now(UTC).timestamp() * 1000))
+        return routing.route(envelope, nobody, directory, now).queue.name
+
+    control.add_routes(
+        app,
+        control.Control(
+            site=site,
+            receive=engine.receive,
+            lookup=engine.lookup,
+            clock=clock,
+            roster=slack.roster,
+            queue_for=queue_for,
+        ),
+        access,
+    )
+    metrics.add_routes(app, store=store, clock=clock, access=access)
+    openapi.add_routes(app, base_url=settings.public_url, documents=openapi.schemas(turn=agents.turn_schema()))
+
+    async def store_answers() -> str:
+        await store.read(lambda tx: tx.counts(clock.now()))
+        return ""
+
+    async def engine_works() -> str:
+        return "" if engine.running else "background work has ended; see the log, then restart the process"
+
+    async def slack_answers() -> str:
+        connected = (await slack.health())["connections"]
+        return "no Socket Mode connection to Slack yet" if connected == 0 else ""
+
+    probes: dict[str, health.Probe] = {"store": store_answers, "engine": engine_works, "slack": slack_answers}
+    health.add_routes(app, probes=probes, config=health.config_version(settings), schema="1")
+
+
+def _agent(settings: Settings) -> Agent:
+    section = settings.agent
+    return agents.create(
+        section.kind,
+        url=section.url,
+        secret=section.secret.get_secret_value() if section.secret else "",
+        name=section.name,
+    )
+
+
+def _slack(settings: Settings) -> SlackSettings:
+    section = settings.slack
+    return SlackSettings(
+        bot_token=section.bot_token.get_secret_value() if section.bot_token else "",
+        app_token=section.app_token.get_secret_value() if section.app_token else None,
+        signing_secret=section.signing_secret.get_secret_value() if section.signing_secret else None,
+        mode=section.mode,
+        api_url=section.api_url,
+        command=section.command,
+        call_timeout_s=settings.call_timeout_s,
+    )
+
+
+def _directline(settings: Settings) -> directline.DirectLineSettings:
+    section = settings.directline
+    return directline.DirectLineSettings(
+        signing_secrets=_keys(settings),
+        secret=section.secret.get_secret_value() if section.secret else None,
+        base_url=settings.base_url or None,
+        trusted_origins=tuple(section.trusted_origins),
+        anonymous_tokens=section.anonymous,
+        agent_name=settings.agent.name,
+        public_label=settings.public_label,
+    )
+
+
+def _keys(settings: Settings) -> tuple[str, ...]:
+    return tuple(key.get_secret_value() for key in settings.secret_key)
+
+
+def _secrets(settings: Settings) -> list[str]:
+    slack = settings.slack
+    given = [slack.bot_token, slack.app_token, slack.signing_secret, settings.directline.secret, settings.agent.secret]
+    return [
+        *_keys(settings),
+        *(key.key.get_secret_value() for key in settings.api_keys),
+        *(secret.get_secret_value() for secret in given if secret is not None),
+    ]
