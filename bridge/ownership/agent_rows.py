@@ -13,6 +13,7 @@ from bridge.conversation import (
     Author,
     CloseStream,
     Decision,
+    EndTurn,
     EntryKind,
     Escalated,
     Operator,
@@ -86,6 +87,7 @@ def _rehearsed(draft: Draft, event: AgentSaid) -> Decision:
     turn, handoff = draft.verdicts.event_turn, draft.handoff
     stale = turn is None or handoff is None or turn.handoff != handoff.id or turn.epoch != draft.conversation.epoch
     if stale or draft.state not in (State.WAITING, State.HUMAN):
+        draft.effects.append(EndTurn(turn=event.turn, state=TurnState.CANCELLED))
         return draft.fenced()
     n = draft.append(
         author=_author(draft),
@@ -114,6 +116,7 @@ def finished(draft: Draft, event: AgentFinished) -> Decision:
     """End the turn; go on with what was said meanwhile, or call a person if the agent was not sure for too long."""
     turn = draft.verdicts.event_turn
     if turn is not None and turn.kind is TurnKind.REHEARSAL:
+        draft.effects.append(EndTurn(turn=turn.id, state=TurnState.DONE))
         return draft.done()
     if not fence_holds(draft, event) or draft.turn is None:
         return draft.fenced()
@@ -136,6 +139,7 @@ def broke(draft: Draft, event: AgentBroke) -> Decision:
     """Call a person: a failure is never silence."""
     turn = draft.verdicts.event_turn
     if turn is not None and turn.kind is TurnKind.REHEARSAL:
+        draft.effects.append(EndTurn(turn=turn.id, state=TurnState.FAILED))
         if draft.handoff is not None and draft.state in (State.WAITING, State.HUMAN):
             draft.tell_thread("The rehearsal failed: the agent did not answer.", notice="rehearsal_failed")
         return draft.done()
