@@ -135,8 +135,8 @@ HANDOFF = Table(
     _text("first_reply"),
     _text("told"),
     PrimaryKeyConstraint("site", "id"),
-    UniqueConstraint("site", "ticket", name="handoff_ticket"),
     UniqueConstraint("site", "conversation", "envelope_id", name="handoff_envelope"),
+    UniqueConstraint("site", "ticket", name="handoff_ticket"),
     Index("handoff_one_open", "site", "conversation", unique=True, **_where(OPEN)),
     Index("handoff_open", "site", "opened_at", **_where(OPEN)),
 )
