@@ -1,0 +1,199 @@
+"""The demo page in a real browser: the customer's half is our plain page, the strip follows the store."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from playwright.async_api import FrameLocator, Page, expect
+
+from adapters import directline
+from adapters.agents.demo import DemoAgent
+from adapters.clock import SystemClock
+from adapters.web import demo
+from bridge.conversation import AgentSaid, Handoff, Operator, OperatorReturned, OperatorTook, Standing
+from bridge.engine import Engine, EngineParts
+from bridge.envelope import ReturnNote
+from bridge.fakes.store import MemoryStore
+from bridge.ids import ChannelId, ConversationId, DeskName, OperatorId, QueueName, SiteId, SourceId, TurnId
+from bridge.judging import House
+from bridge.routing import Directory, Queue
+from bridge.triggers import Triggers
+from tests.adapters.web.test_files import OneFile
+
+SITE = SiteId("main")
+DANA = Operator(id=OperatorId("slack:T1:U1"), name="Dana Ruiz", standing=Standing.SUPERVISOR)
+QUEUE = Queue(name=QueueName("support"), label="Support", desk=DeskName("slack"), channels=(ChannelId("C000001"),))
+WHY = "there is no npm on this machine"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """A bridge without a desk, and the demo page in front of it."""
+
+    url: str
+    engine: Engine
+    store: MemoryStore
+
+    async def handoff(self) -> Handoff:
+        """The one open handoff."""
+        [found] = await self.store.read(lambda tx: tx.open_handoffs(SITE))
+        return found
+
+    async def speak_too_late(self, conversation: ConversationId, text: str) -> None:
+        """An agent's words from before the handoff arrive now."""
+        late = AgentSaid(
+            site=SITE,
+            source=SourceId(f"late:{text}"),
+            at=SystemClock().now(),
+            conversation=conversation,
+            turn=TurnId("t_old"),
+            epoch=1,
+            attempt=1,
+            text=text,
+        )
+        assert (await self.engine.receive(late)).status == "fenced"
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    store, clock, app = MemoryStore(), SystemClock(), web.Application()
+    house = House(directory=Directory(queues=(QUEUE,)), triggers=Triggers(), agent_name="Assistant")
+    engine = Engine(EngineParts(store=store, clock=clock, house=house, agent=DemoAgent(name="Assistant")))
+    widget = directline.create(
+        directline.DirectLineSettings(signing_secrets=("k" * 40,), agent_name="Assistant"),
+        site=SITE,
+        receive=engine.receive,
+        feed=engine.showing,
+        lookup=engine.lookup,
+        files=OneFile(),
+        link=lambda file: f"/{file.id}",
+        clock=clock,
+    )
+    app.add_routes(widget.routes)
+
+    async def slack(_request: web.Request) -> web.Response:
+        return web.Response(text="<title>Slack</title><h1>the team's half</h1>", content_type="text/html")
+
+    app.router.add_get("/slack/", slack)
+    demo.add_routes(
+        app, demo.Demo(site=SITE, store=store, slack_url="/slack", issue=widget.issue, web_chat=None, why=WHY)
+    )
+    engine.start([])
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        yield Stage(url=str(server.make_url("/")), engine=engine, store=store)
+    finally:
+        await widget.close()
+        await server.close()
+        await engine.stop()
+
+
+def customer(page: Page) -> FrameLocator:
+    return page.frame_locator("#chat")
+
+
+async def test_the_strip_tells_who_owns_the_conversation(stage: Stage, page: Page, screenshots: Path) -> None:
+    """Agent, waiting, the person by name and the agent again; late words of the agent are counted and never shown."""
+    await page.goto(stage.url)
+    lines = customer(page).get_by_role("log")
+    await expect(page.locator("#owner")).to_have_text("The AI agent answers")
+    await expect(lines).to_contain_text("whenever you like.")
+    await expect(page.frame_locator("#slack").get_by_role("heading")).to_have_text("the team's half")
+
+    await page.get_by_role("button", name="Can I talk to a person?").click()
+    await expect(page.locator("#owner")).to_have_text("Waiting for a person")
+    await expect(page.locator("#ticket")).to_have_text("H-1001")
+    await expect(page.locator("#queue")).to_have_text("support")
+    await expect(lines).to_contain_text("Your ticket is H-1001")
+
+    handoff = await stage.handoff()
+    took = OperatorTook(site=SITE, source=SourceId("take"), at=SystemClock().now(), operator=DANA, handoff=handoff.id)
+    await stage.engine.receive(took)
+    await expect(page.locator("#owner")).to_have_text("Dana Ruiz answers")
+    await expect(page.locator("#epoch")).to_have_text("3")
+    await expect(page.get_by_role("button", name="Kept from the customer: 0")).to_be_disabled()
+
+    await stage.speak_too_late(handoff.conversation, "Your refund <b>has</b> been approved")
+    await page.get_by_role("button", name="Kept from the customer: 1").click()
+    await expect(page.locator("#kept-list li")).to_have_text("Your refund <b>has</b> been approved")
+    await expect(lines).not_to_contain_text("approved")
+    await page.screenshot(path=screenshots / "demo-human.png")
+
+    back = OperatorReturned(
+        site=SITE,
+        source=SourceId("return"),
+        at=SystemClock().now(),
+        operator=DANA,
+        handoff=handoff.id,
+        note=ReturnNote(note="Solved."),
+    )
+    await stage.engine.receive(back)
+    await expect(page.locator("#owner")).to_have_text("The AI agent answers")
+    await expect(page.locator("#queue")).to_have_text("none")
+
+
+async def test_a_reload_shows_everything_again_and_a_new_customer_nothing(stage: Stage, page: Page) -> None:
+    """The page comes back to the same conversation; *New customer* begins another one."""
+    await page.goto(stage.url)
+    lines = customer(page).get_by_role("log")
+    await customer(page).get_by_label("Your message").fill("Can I talk to a person?")
+    await customer(page).get_by_label("Your message").press("Enter")
+    await expect(lines).to_contain_text("Your ticket is H-1001")
+
+    await page.reload()
+    await expect(lines).to_contain_text("Your ticket is H-1001")
+    await expect(lines.get_by_text("Can I talk to a person?")).to_have_count(1)
+    await expect(page.locator("#owner")).to_have_text("Waiting for a person")
+
+    await page.get_by_role("button", name="New customer").click()
+    await expect(page.locator("#owner")).to_have_text("The AI agent answers")
+    await expect(page.locator("#ticket")).to_have_text("none")
+    await expect(lines).not_to_contain_text("H-1001")
+
+
+async def test_what_a_customer_writes_stays_text(stage: Stage, page: Page) -> None:
+    """Markup in a message is shown and not run, in the chat of the plain page as anywhere."""
+    hostile = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    await page.goto(stage.url)
+    await customer(page).get_by_label("Your message").fill(hostile)
+    await customer(page).get_by_role("button", name="Send").click()
+
+    await expect(customer(page).locator(".mine")).to_have_text(hostile)
+    assert await customer(page).locator("img").count() == 0
+    assert await page.title() == "handoff-bridge demo"
+
+
+async def test_the_plain_page_says_what_it_is(stage: Stage, page: Page) -> None:
+    """Nobody takes our fallback for the real Web Chat: both the half and the page say so, and why."""
+    await page.goto(stage.url)
+
+    await expect(page.locator("#widget-name")).to_have_text("a plain page of ours")
+    await expect(customer(page).locator(".plain-note")).to_have_text(f"A plain page of ours: {WHY}")
+
+
+async def test_the_keyboard_is_enough(stage: Stage, page: Page) -> None:
+    """Tab reaches the help, Enter opens it, Escape closes it."""
+    await page.goto(stage.url)
+    await expect(page.locator("#owner")).to_have_text("The AI agent answers")
+    await page.locator("body").press("Tab")
+    await expect(page.get_by_role("button", name="How to play")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#guide")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#guide")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width,scheme", [(390, "light"), (820, "dark"), (1280, "dark")])
+async def test_it_fits_every_width(stage: Stage, page: Page, screenshots: Path, width: int, scheme: str) -> None:
+    """From a telephone to a desk, light and dark: nothing has to be scrolled sideways."""
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.goto(stage.url)
+    await expect(page.locator("#owner")).to_have_text("The AI agent answers")
+    await page.screenshot(path=screenshots / f"demo-{width}-{scheme}.png", full_page=True)
+
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
