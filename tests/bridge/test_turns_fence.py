@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.conversation import CUSTOMER_SEES, Audience, EntryKind, Role, State
@@ -56,6 +56,17 @@ async def no_late_word(world: World) -> None:
     assert [entry.n for entry in entries] == list(range(1, len(entries) + 1))
 
 
+# A takeover between two pieces of a message, and one after a tool's answer, where no hint arrives.
+@example(
+    scripts=[[Delta(text="Your refund "), Pause(2.0), Delta(text="is approved. ")]],
+    deeds=[("line", 0.2), ("takeover", 7.0)],
+    hints=False,
+)
+@example(
+    scripts=[[Message(text="One moment."), Pause(2.0), ToolCall(name="refund"), Message(text="All done.")]],
+    deeds=[("takeover", 7.0), ("return", 1.0)],
+    hints=False,
+)
 @settings(max_examples=150)
 @given(scripts=SCRIPTS, deeds=DEEDS, hints=st.booleans())
 async def test_no_schedule_lets_a_late_word_through(
