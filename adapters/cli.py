@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
@@ -35,6 +35,8 @@ sandbox = typer.Typer(no_args_is_help=True, help="Local stand-ins for vendors, f
 manifest = typer.Typer(no_args_is_help=True, help="Write what a workspace's admin uploads.")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(manifest, name="manifest")
+agent = typer.Typer(no_args_is_help=True, help="Your AI agent.")
+app.add_typer(agent, name="agent")
 letters = typer.Typer(no_args_is_help=True, help="Posts that were given up: list them, send them again, forget them.")
 app.add_typer(letters, name="dead-letters")
 
@@ -80,7 +82,7 @@ def demo(
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Show the whole thing in one page, without any account."""
-    import_module("adapters.app").run_demo(port=port, agent_url=agent, open_browser=browser)
+    import_module("adapters.demo").run(port=port, agent_url=agent, open_browser=browser)
 
 
 @sandbox.command("slack")
@@ -244,13 +246,43 @@ def _with_store(config: Path | None, work: "Callable[[Store, SiteId, Millis], Aw
     return asyncio.run(opened())
 
 
-def _schemas() -> Mapping[str, dict[str, Any]]:
-    from bridge.envelope import HandoffEnvelope, ReturnNote
+@agent.command("check")
+def agent_check(
+    url: Annotated[str, typer.Argument(help="Where the agent takes turns.", show_default=False)],
+    config: ConfigOption = None,
+) -> None:
+    """Prove that an agent keeps the contract, each finding with its remedy. HANDOFF_AGENT__SECRET signs the turns.
 
-    return {"envelope": HandoffEnvelope.model_json_schema(), "return": ReturnNote.model_json_schema()}
+    Plays a made-up customer through about seven turns: point it at a test system.
+    """
+    from adapters.agents.check import Verdict, check
+    from bridge.settings import load
+
+    section = load(file=config, for_="tool").agent
+
+    async def work() -> bool:
+        fine = True
+        secret = section.secret.get_secret_value() if section.secret else ""
+        async for finding in check(url, secret, name=section.name):
+            fine = fine and finding.verdict is not Verdict.FAILED
+            say(f"{finding.verdict:6}  {finding.name}: {finding.detail}")
+            if finding.remedy:
+                say(f"        {finding.remedy}")
+        return fine
+
+    if not asyncio.run(work()):
+        raise typer.Exit(1)
 
 
 @app.command()
-def schema(document: Annotated[Literal["envelope", "return"], typer.Argument(help="Which document.")]) -> None:
+def schema(document: Annotated[Literal["envelope", "return", "turn"], typer.Argument(help="Which document.")]) -> None:
     """Print the JSON Schema of a document."""
-    say(json.dumps(_schemas()[document], indent=2))
+    from bridge.envelope import HandoffEnvelope, ReturnNote
+
+    if document == "turn":
+        from adapters.agents.wire import turn_schema
+
+        say(json.dumps(turn_schema(), indent=2))
+        return
+    model = {"envelope": HandoffEnvelope, "return": ReturnNote}[document]
+    say(json.dumps(model.model_json_schema(), indent=2))
