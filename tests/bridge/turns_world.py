@@ -19,9 +19,11 @@ from bridge.conversation import (
     Operator,
     OperatorReturned,
     OperatorSaid,
+    OperatorTook,
     Receipt,
     Role,
     Standing,
+    State,
     Turn,
 )
 from bridge.envelope import HandoffEnvelope, Reason, ReturnNote
@@ -163,6 +165,19 @@ class World:
         found = await self.store.read(lambda tx: tx.conversation(SITE, CHAT, lock=False))
         assert found is not None
         return found
+
+    async def conversation_state(self) -> State | None:
+        """Who owns it; None before the first line."""
+        found = await self.store.read(lambda tx: tx.conversation(SITE, CHAT, lock=False))
+        return found.state if found else None
+
+    async def takeover_of_open(self) -> Handoff:
+        """Dana takes what waits."""
+        handoff = await self.handoff()
+        await self.switchboard.receive(
+            OperatorTook(site=SITE, source=SourceId(mint("s")), at=self.clock.now(), operator=DANA, handoff=handoff.id)
+        )
+        return await self.handoff()
 
     async def handoff(self) -> Handoff:
         newest = (await self.conversation()).handoff
