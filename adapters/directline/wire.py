@@ -322,7 +322,13 @@ class Screen:
         return echo
 
     def _attachments(self, entry: Entry) -> list[Json]:
-        return [{"contentType": f.media_type, "contentUrl": self.link(f), "name": f.name} for f in entry.files]
+        return [self._attachment(file) for file in entry.files]
+
+    def _attachment(self, file: FileRef) -> Json:
+        address = self.link(file)
+        attachment = {"contentType": file.media_type, "contentUrl": address, "name": file.name}
+        # Without it Web Chat shows a customer's own picture as a mere file name.
+        return {**attachment, "thumbnailUrl": address} if file.media_type.startswith("image/") else attachment
 
     def _changed(self, entry: Entry, original: Entry) -> Json:
         changed = fold([original, entry])[0]
