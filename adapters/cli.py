@@ -13,6 +13,8 @@ import typer
 from bridge.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from bridge.ids import Millis, SiteId
     from bridge.ports import Store
 
@@ -284,5 +286,5 @@ def schema(document: Annotated[Literal["envelope", "return", "turn"], typer.Argu
 
         say(json.dumps(turn_schema(), indent=2))
         return
-    model = {"envelope": HandoffEnvelope, "return": ReturnNote}[document]
+    model: type[BaseModel] = HandoffEnvelope if document == "envelope" else ReturnNote
     say(json.dumps(model.model_json_schema(), indent=2))

@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 def test_help_is_there_at_once(folder: Path) -> None:
     """Help lists every command, and nothing heavy is imported for it."""
     page = run(folder, "--help")
-    commands = "serve demo sandbox doctor queues manifest schema migrate dead-letters"
+    commands = "serve demo sandbox doctor queues manifest schema migrate dead-letters agent"
     program = (
         "import sys, adapters.cli; print(sorted({'pydantic', 'aiohttp', 'sqlalchemy', 'slack_sdk'} & set(sys.modules)))"
     )
@@ -121,7 +121,7 @@ def test_what_cannot_be_done_is_one_line(folder: Path, words: list[str], given: 
     assert len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize("document", ["envelope", "return"])
+@pytest.mark.parametrize("document", ["envelope", "return", "turn"])
 def test_schemas_are_json_schema(folder: Path, document: str) -> None:
     """What is printed can be used to check documents."""
     schema = json.loads(run(folder, "schema", document))

@@ -1,6 +1,8 @@
 """The Slack app manifest asks for what the desk uses, and for nothing else."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from adapters.manifest_slack import EVENTS, OPTIONAL_SCOPES, SCOPES, dump, manifest
+from adapters.manifest_slack import EVENTS, OPTIONAL_SCOPES, SCOPES, SHORTCUTS, dump, manifest
 from bridge.errors import SettingsError
 from tests.settings import ROOT
 
@@ -47,6 +49,27 @@ KNOWN_EVENTS: dict[str, set[str]] = {
     "team_join": {"users:read"},
     "tokens_revoked": set(),
     "user_change": {"users:read"},
+}
+# From the methods' own pages: https://docs.slack.dev/reference/methods
+METHOD_SCOPES: dict[str, set[str]] = {
+    "apps.connections.open": set(),
+    "assistant.threads.setStatus": {"chat:write"},
+    "auth.test": set(),
+    "chat.delete": {"chat:write"},
+    "chat.postEphemeral": {"chat:write"},
+    "chat.postMessage": {"chat:write"},
+    "chat.update": {"chat:write"},
+    "conversations.history": {"channels:history"},
+    "conversations.info": {"channels:read"},
+    "conversations.members": {"channels:read"},
+    "conversations.replies": {"channels:history"},
+    "files.completeUploadExternal": {"files:write"},
+    "files.getUploadURLExternal": {"files:write"},
+    "files.info": {"files:read"},
+    "usergroups.users.list": {"usergroups:read"},
+    "users.info": {"users:read"},
+    "views.open": set(),
+    "views.update": set(),
 }
 
 
@@ -119,6 +142,41 @@ def test_names_are_unique_and_fit(document: dict[str, Any]) -> None:
     assert len({shortcut["callback_id"] for shortcut in shortcuts}) == len(shortcuts)
     assert len({shortcut["name"] for shortcut in shortcuts}) == len(shortcuts)
     assert all(len(shortcut["name"]) <= 24 for shortcut in shortcuts)
+
+
+def desk_words() -> set[str]:
+    """Every text constant in the Slack adapter."""
+    return {
+        node.value
+        for path in (ROOT / "adapters/slack").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_the_desk_answers_each_shortcut_and_no_other() -> None:
+    """The ids of the manifest are those that the Slack adapter waits for."""
+    names = {word for word in desk_words() if word.startswith("bridge_") and word.endswith("_message")}
+
+    assert names == set(SHORTCUTS)
+
+
+def test_the_desk_reads_each_event_and_no_other() -> None:
+    """Nothing is subscribed that nobody reads, and nothing is read that never comes."""
+    read = {word for word in desk_words() if word in KNOWN_EVENTS}
+
+    assert read == {event for event in EVENTS if "." not in event}
+
+
+def test_each_call_of_the_desk_has_its_scope() -> None:
+    """No method of the Web API is called that the granted scopes do not allow."""
+    calls = {word for word in desk_words() if re.fullmatch(r"[a-z]+(\.[a-zA-Z]+){1,2}", word)}
+    known = {word for word in calls if word.split(".")[0] in {name.split(".")[0] for name in METHOD_SCOPES}}
+    asked = set(scopes(SOCKET))
+
+    assert known <= set(METHOD_SCOPES), "say below which scope it needs"
+    assert [call for call in known if METHOD_SCOPES[call] and not METHOD_SCOPES[call] & asked] == []
+    assert len(known) > 10
 
 
 def test_the_committed_manifest_is_the_generated_one() -> None:

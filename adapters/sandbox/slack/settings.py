@@ -13,7 +13,14 @@ DEFAULT_SCOPES = (
     "users:read", "groups:history", "groups:read", "usergroups:read", "users:read.email",
 )  # fmt: skip
 """What the app's own manifest asks for; whatever needs more fails here as it would in a real workspace."""
-DEFAULT_EVENTS = ("app_mention", "member_left_channel", "message.channels", "message.groups", "user_change")
+DEFAULT_EVENTS = (
+    "app_mention",
+    "member_joined_channel",
+    "member_left_channel",
+    "message.channels",
+    "message.groups",
+    "user_change",
+)
 
 
 def default_commands() -> list[Json]:
