@@ -51,7 +51,12 @@ class Door:
     async def dispatch(self, body: Json) -> BoltResponse:
         """Handle one payload whose sender is proven; 200 only when it is kept."""
         self.last_event_at = self._clock.now()
-        return await self._app.async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body))
+        try:
+            request = AsyncBoltRequest(mode="socket_mode", body=body)
+        except (AttributeError, KeyError, TypeError):
+            log.warning("payload_unreadable")
+            return BoltResponse(status=400, body="")
+        return await self._app.async_dispatch(request)
 
     async def _http(self, request: web.Request) -> web.Response:
         raw = await request.content.read(MAX_BODY_BYTES + 1)
@@ -75,7 +80,10 @@ class Door:
         signature = request.headers.get("X-Slack-Signature", "")
         if self._verifier is None or not re.fullmatch(r"[0-9]{1,12}", stamp) or not signature.isascii():
             return False
-        return bool(self._verifier.is_valid(body=raw, timestamp=stamp, signature=signature))
+        try:
+            return bool(self._verifier.is_valid(body=raw, timestamp=stamp, signature=signature))
+        except UnicodeDecodeError:
+            return False
 
     def _bolt(self) -> AsyncApp:
         token = self._settings.bot_token
@@ -146,7 +154,7 @@ def parse_body(raw: bytes, content_type: str) -> Json | None:
             body = json.loads(raw)
         else:
             form = dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True))
-            body = json.loads(form["payload"]) if "payload" in form else form
+            body = json.loads(form["payload"]) if "payload" in form else form if "command" in form else None
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) and body else None

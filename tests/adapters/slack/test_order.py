@@ -1,0 +1,90 @@
+"""One thing at a time per thread, the earliest first."""
+
+import asyncio
+
+import pytest
+
+from adapters.slack.order import InOrder
+
+
+class Diary:
+    """Notes what was done, and holds the first until it is let go."""
+
+    def __init__(self) -> None:
+        self.order = InOrder()
+        self.done: list[str] = []
+        self.gate = asyncio.Event()
+
+    def work(self, name: str, *, held: bool = False, error: Exception | None = None) -> "asyncio.Task[None]":
+        async def do() -> None:
+            if held:
+                await self.gate.wait()
+            self.done.append(name)
+            if error is not None:
+                raise error
+
+        return asyncio.create_task(self.order.run("C1:1", name, f"source-{name}", do))
+
+
+async def test_a_slow_one_is_not_overtaken() -> None:
+    """While one is under way others wait, and then go by their time, not by their arrival."""
+    diary = Diary()
+    first = diary.work("1.0", held=True)
+    await asyncio.sleep(0)
+    later = [diary.work(ts) for ts in ("4.0", "2.0", "10.0")]
+    await asyncio.sleep(0)
+    diary.gate.set()
+    await asyncio.gather(first, *later)
+
+    assert diary.done == ["1.0", "2.0", "4.0", "10.0"]
+
+
+async def test_a_repeat_joins_what_is_under_way() -> None:
+    """The same message delivered again while it is handled is handled once, and both callers are answered."""
+    diary = Diary()
+    tasks = [diary.work("1.0", held=True) for _ in range(3)]
+    await asyncio.sleep(0)
+    diary.gate.set()
+    await asyncio.gather(*tasks)
+
+    assert diary.done == ["1.0"]
+
+
+async def test_a_failure_reaches_its_caller_and_nobody_else() -> None:
+    """The next one goes on, and the failed one may come again."""
+    diary = Diary()
+    failed, fine = diary.work("1.0", error=ValueError("no")), diary.work("2.0")
+
+    with pytest.raises(ValueError, match="no"):
+        await failed
+    await fine
+    await diary.work("1.0")
+    assert diary.done == ["1.0", "2.0", "1.0"]
+
+
+async def test_work_outlives_a_caller_who_hangs_up() -> None:
+    """Slack may close the request; what was begun is finished, and stopping waits for it."""
+    diary = Diary()
+    task = diary.work("1.0", held=True)
+    await asyncio.sleep(0)
+    task.cancel()
+    diary.gate.set()
+    await diary.order.stop()
+
+    assert diary.done == ["1.0"]
+
+
+async def test_threads_do_not_wait_for_each_other() -> None:
+    """Order holds within a thread only."""
+    diary = Diary()
+    held = diary.work("1.0", held=True)
+    await asyncio.sleep(0)
+    other: list[str] = []
+
+    async def do() -> None:
+        other.append("done")
+
+    await diary.order.run("C1:2", "9.0", "source-other", do)
+    diary.gate.set()
+    await held
+    assert other == ["done"]
