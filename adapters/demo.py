@@ -134,6 +134,10 @@ queues = [
   {{ name = "billing", label = "Billing", channels = ["{BILLING}"], supervisors = ["{SAM}"] }},
 ]
 
+[triggers]
+low_confidence = 0.5
+tool_failures = 2
+
 [[triggers.policy]]
 name = "large-refund"
 when = "{POLICY}"
