@@ -168,13 +168,21 @@ def _finding(name: str, *, good: bool, detail: str, remedy: str, otherwise: Verd
     )
 
 
+_REMEDIES = {
+    "": "Answer the POST with a `message` event and `done`; handoff-bridge schema turn shows what you get.",
+    "unreachable": "Start the agent, and check address, port and firewall from this machine.",
+    "refused": "Give the address that answers POST itself, and the same HANDOFF_AGENT__SECRET on both sides.",
+    "unreadable": "Answer with application/json, text/event-stream or application/x-ndjson, and end with `done`.",
+}
+
+
 def _answers(heard: _Heard) -> Finding:
     good = not heard.trouble and bool(heard.text.strip())
     return _finding(
         "answers a message",
         good=good,
         detail=f"{len(heard.text)} characters" if good else heard.trouble or "it said nothing",
-        remedy="Answer the POST with a `message` event and `done`; handoff-bridge schema turn shows what you get.",
+        remedy=_REMEDIES.get(heard.error.code if heard.error else "", _REMEDIES[""]),
     )
 
 

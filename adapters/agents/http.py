@@ -17,6 +17,8 @@ from bridge.ports import AgentReply, AgentTurn
 
 MAX_BODY_BYTES = 1024 * 1024
 CONNECT_S = 5.0
+KEEP_ALIVE_S = 4.0
+"""Shorter than common servers keep it (uvicorn, Node: 5 s), so that no turn meets a connection that is closing."""
 ACCEPT = "text/event-stream, application/x-ndjson, application/json"
 
 _STREAMS = {
@@ -86,7 +88,7 @@ class HttpAgent:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_S),
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
