@@ -81,7 +81,7 @@ async def findings(settings: Settings, scopes: Scopes, http: aiohttp.ClientSessi
         yield _refused("Slack bot token", str(who.get("error")))
     else:
         yield Finding(verdict="good", subject="Slack bot token", detail=f"{who.get('user')} in {who.get('team')}")
-        for finding in (*_scopes(settings, scopes, headers), _clock(headers)):
+        for finding in (*_scopes(settings, scopes, headers), clock_finding(headers)):
             yield finding
         async for finding in _channels(settings, slack):
             yield finding
@@ -145,7 +145,8 @@ def _scopes(settings: Settings, scopes: Scopes, headers: Mapping[str, str]) -> l
     return found
 
 
-def _clock(headers: Mapping[str, str]) -> Finding:
+def clock_finding(headers: Mapping[str, str]) -> Finding:
+    """Compare our clock with the time of an answer."""
     try:
         skew_s = time.time() - parsedate_to_datetime(headers["Date"]).timestamp()
     except (KeyError, ValueError):
@@ -161,10 +162,11 @@ async def _channels(settings: Settings, slack: Slack) -> AsyncIterator[Finding]:
     for queue in settings.queues:
         for channel in queue.channels:
             answer, _ = await slack.call("conversations.info", channel=channel)
-            yield _channel(f"queue {queue.name}, channel {channel}", answer)
+            yield channel_finding(f"queue {queue.name}, channel {channel}", answer)
 
 
-def _channel(subject: str, answer: Mapping[str, Any]) -> Finding:
+def channel_finding(subject: str, answer: Mapping[str, Any]) -> Finding:
+    """Judge an answer of conversations.info. Pure."""
     info = answer.get("channel") or {}
     if not answer.get("ok"):
         error = str(answer.get("error"))
