@@ -12,7 +12,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.sandbox.client import Workspace
-from adapters.sandbox.slack.people import DANA, LEE, SAM, SUPPORT
+from adapters.sandbox.slack.people import BILLING, DANA, LEE, SAM, SUPPORT
 from adapters.sandbox.slack.server import serving
 from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, DEFAULT_SCOPES, AppConfiguration, SandboxSettings
 
@@ -332,3 +332,26 @@ async def test_the_page_recovers_from_a_lost_connection(page: Page, slack: Works
     await slack.request("POST", "/sandbox/disconnect", {"pages": True})
     await slack.say(LEE, "meanwhile")
     await expect(page.locator("#messages")).to_contain_text("meanwhile")
+
+
+async def test_new_messages_do_not_move_what_one_reads(page: Page, slack: Workspace) -> None:
+    """Somebody who has scrolled up stays where they are and is offered the way down."""
+    for number in range(40):
+        await slack.say(LEE if number % 2 else SAM, f"line {number}")
+    await page.goto(slack.url)
+    await expect(page.locator("#messages .message")).to_have_count(40)
+    await page.locator("#messages").evaluate("list => { list.scrollTop = 0; }")
+    await slack.say(SAM, "the newest")
+    await page.get_by_role("button", name="New messages").click()
+    await expect(page.get_by_text("the newest")).to_be_in_viewport()
+    await expect(page.get_by_role("button", name="New messages")).to_have_count(0)
+
+
+async def test_what_changed_elsewhere_shows_without_a_reload(page: Page, slack: Workspace) -> None:
+    """A new message in another channel marks it, and leaving or archiving closes the message box."""
+    await page.goto(slack.url)
+    await expect(page.get_by_role("textbox", name="Message #support")).to_be_enabled()
+    await slack.say(LEE, "invoice?", channel=BILLING)
+    await expect(page.get_by_role("button", name="billing unread")).to_be_visible()
+    await slack.act(DANA, "leave", channel=SUPPORT)
+    await expect(page.get_by_role("textbox", name="Message #support")).to_be_disabled()

@@ -147,7 +147,7 @@ async def configure_app(request: web.Request) -> web.Response:
     sandbox.hub.is_enabled = sandbox.app.request_url is None
     if not sandbox.hub.is_enabled:
         await sandbox.hub.disconnect("link_disabled")
-    sandbox.live.announce({"kind": "app", "app": sandbox.app.as_json()})
+    sandbox.live.announce(lambda: {"kind": "app", "app": sandbox.app.as_json()})
     return web.json_response({"ok": True, **sandbox.app.as_json()})
 
 

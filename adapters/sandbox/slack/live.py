@@ -5,7 +5,7 @@ import contextlib
 
 from aiohttp import web
 
-from adapters.sandbox.slack.records import Json
+from adapters.sandbox.slack.records import Change, Json
 
 
 class Live:
@@ -17,12 +17,13 @@ class Live:
         self._pages: dict[web.WebSocketResponse, asyncio.Queue[Json]] = {}
         self._wakers: set[asyncio.Event] = set()
 
-    def announce(self, change: Json) -> None:
-        """Number a change and hand it on. Never blocks."""
+    def announce(self, change: Change) -> None:
+        """Number a change and hand it on. Never blocks; ``change`` is asked for its words only if a page is open."""
         self.seq += 1
-        numbered = change | {"seq": self.seq}
-        for queue in self._pages.values():
-            queue.put_nowait(numbered)
+        if self._pages:
+            numbered = change() | {"seq": self.seq}
+            for queue in self._pages.values():
+                queue.put_nowait(numbered)
         for waker in self._wakers:
             waker.set()
 

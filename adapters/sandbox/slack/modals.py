@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from adapters.sandbox.slack.people import APP_ID, BOT_ID, TEAM_ID
-from adapters.sandbox.slack.records import Json, ResponseUrl, SlackError, Trigger, View
+from adapters.sandbox.slack.records import Change, Json, ResponseUrl, SlackError, Trigger, View
 from adapters.sandbox.slack.validate import check_view
 
 TRIGGER_S = 3.0
@@ -19,7 +19,7 @@ class Modals:
     """The open modals of every person, and the short-lived permissions that interactions give."""
 
     now: Callable[[], float]
-    on_change: Callable[[Json], None]
+    on_change: Callable[[Change], None]
     triggers: dict[str, Trigger]
     views: dict[str, View]
     response_urls: dict[str, ResponseUrl]
@@ -127,7 +127,7 @@ class Modals:
     def announce(self, view: View) -> None:
         """Tell the page about a modal."""
         shown = {"view": self.as_json(view), "user": view.user, "errors": view.errors}
-        self.on_change({"kind": "view", **shown})
+        self.on_change(lambda: {"kind": "view", **shown})
 
     def _add(self, user: str, body: Json, *, below: View | None) -> View:
         view_id = f"V{secrets.token_hex(5).upper()}"
@@ -145,7 +145,7 @@ class Modals:
 
     def _drop(self, view: View) -> None:
         self.views.pop(view.id, None)
-        self.on_change({"kind": "view_closed", "view_id": view.id, "user": view.user})
+        self.on_change(lambda: {"kind": "view_closed", "view_id": view.id, "user": view.user})
 
     def _free_external_id(self, body: Json, *, view: View | None) -> None:
         wanted = body.get("external_id")

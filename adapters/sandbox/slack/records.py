@@ -1,11 +1,14 @@
 """What the workspace remembers: messages, channels, files, views, triggers and response URLs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
 """A JSON object on the wire."""
+
+Change = Callable[[], Json]
+"""Describes something that changed, for the page."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -1,7 +1,8 @@
 """The state of the sandbox workspace and what can happen to it. Pure: no I/O, the clock is passed in.
 
 Every mutation does two things at most: it announces a Slack event (``on_event``) and a change for the page and the
-tests (``on_change``). Both callbacks are plain functions that must not block.
+tests (``on_change``, given a function that describes the change, called at once or never: describing the root of a long
+thread is dear, and often nobody looks). Both callbacks are plain functions that must not block.
 """
 
 import secrets
@@ -12,12 +13,12 @@ from dataclasses import dataclass, field
 from adapters.sandbox.slack import payloads
 from adapters.sandbox.slack.compose import Directory, mentioned
 from adapters.sandbox.slack.people import APP_ID, BOT_USER, Cast, Person, UserGroup
-from adapters.sandbox.slack.records import Channel, Ephemeral, Json, Message, SlackError, StoredFile
+from adapters.sandbox.slack.records import Change, Channel, Ephemeral, Json, Message, SlackError, StoredFile
 
 TOMBSTONE = "This message was deleted."
 
 
-def _ignore(_: Json) -> None:
+def _ignore(_: object) -> None:
     """Nobody listens yet."""
 
 
@@ -44,7 +45,7 @@ class Workspace:
         self.now = now
         self.base_url = ""
         self.on_event: Callable[[Json], None] = _ignore
-        self.on_change: Callable[[Json], None] = _ignore
+        self.on_change: Callable[[Change], None] = _ignore
         self.people: dict[str, Person] = {person.id: person for person in cast.people}
         self.groups: dict[str, UserGroup] = {group.id: group for group in cast.groups}
         self.channels: dict[str, Channel] = {
@@ -163,10 +164,14 @@ class Workspace:
 
     def announce_message(self, channel: Channel, message: Message) -> None:
         """Tell the page about a message, and about its root, whose counts it changes."""
-        self.on_change({"kind": "message", "channel": channel.id, "message": channel.rendered(message, metadata=True)})
+        self.on_change(
+            lambda: {"kind": "message", "channel": channel.id, "message": channel.rendered(message, metadata=True)}
+        )
         root = channel.messages.get(message.thread_ts or "")
         if root is not None and root is not message:
-            self.on_change({"kind": "message", "channel": channel.id, "message": channel.rendered(root, metadata=True)})
+            self.on_change(
+                lambda: {"kind": "message", "channel": channel.id, "message": channel.rendered(root, metadata=True)}
+            )
 
     def edit(
         self, channel: Channel, message: Message, *, by: str, text: str, blocks: list[Json], is_marked: bool = True
@@ -197,7 +202,7 @@ class Workspace:
             return
         channel.remove(message)
         self.on_event(payloads.deleted_event(channel, before=before, event_ts=event_ts))
-        self.on_change({"kind": "message_deleted", "channel": channel.id, "ts": message.ts})
+        self.on_change(lambda: {"kind": "message_deleted", "channel": channel.id, "ts": message.ts})
         root = channel.messages.get(message.thread_ts or "")
         if root is not None:
             self.announce_message(channel, root)
@@ -253,7 +258,9 @@ class Workspace:
 
     def announce_channel(self, channel: Channel) -> None:
         """Tell the page about a channel's members, name or state."""
-        self.on_change({"kind": "channel", "channel": channel_object(channel, seen_by=BOT_USER), "id": channel.id})
+        self.on_change(
+            lambda: {"kind": "channel", "channel": channel_object(channel, seen_by=BOT_USER), "id": channel.id}
+        )
 
     def archive(self, channel: Channel, *, by: str) -> None:
         """Archive a channel."""
@@ -281,24 +288,24 @@ class Workspace:
         self.on_event(
             {"type": "user_change", "user": user, "cache_ts": int(self.now()), "event_ts": self.next_ts()},
         )
-        self.on_change({"kind": "person", "user": user})
+        self.on_change(lambda: {"kind": "person", "user": user})
 
     def whisper(self, ephemeral: Ephemeral) -> None:
         """Show a message to one person only."""
         self.ephemerals.append(ephemeral)
-        self.on_change({"kind": "ephemeral", "message": ephemeral.as_json()})
+        self.on_change(lambda: {"kind": "ephemeral", "message": ephemeral.as_json()})
 
     def unwhisper(self, ts: str) -> None:
         """Take an ephemeral message away. Does nothing where it is gone."""
         self.ephemerals = [ephemeral for ephemeral in self.ephemerals if ephemeral.ts != ts]
-        self.on_change({"kind": "ephemeral_deleted", "ts": ts})
+        self.on_change(lambda: {"kind": "ephemeral_deleted", "ts": ts})
 
     def set_status(self, channel: Channel, thread_ts: str, status: str) -> None:
         """Show "<app> <status>" under a thread; an empty status clears it."""
         if self.statuses.get((channel.id, thread_ts), "") == status:
             return
         self.statuses[channel.id, thread_ts] = status
-        self.on_change({"kind": "status", "channel": channel.id, "thread_ts": thread_ts, "status": status})
+        self.on_change(lambda: {"kind": "status", "channel": channel.id, "thread_ts": thread_ts, "status": status})
 
 
 def _client_msg_id() -> str:

@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.sandbox.client import Json, SandboxRefusal, Workspace
 from adapters.sandbox.slack.modals import Modals
 from adapters.sandbox.slack.people import DANA, GUEST, LEE, OUTSIDER, PARTNERS, SAM, SUPPORT
-from adapters.sandbox.slack.records import SlackError
+from adapters.sandbox.slack.records import Change, SlackError
 from adapters.sandbox.slack.sandbox import Sandbox
 from tests.adapters.sandbox.conftest import Listener
 
@@ -272,7 +272,7 @@ async def test_a_trigger_is_good_once(
 def test_triggers_and_response_urls_run_out() -> None:
     """A trigger expires after three seconds, a response URL after thirty minutes or five uses."""
     clock = [1000.0]
-    changes: list[Json] = []
+    changes: list[Change] = []
     modals = Modals(now=lambda: clock[0], on_change=changes.append, triggers={}, views={}, response_urls={})
     in_time, late = modals.trigger(DANA), modals.trigger(DANA)
     clock[0] += 2.9

@@ -3,6 +3,8 @@
 import yaml
 
 from adapters.sandbox.client import Workspace
+from adapters.sandbox.slack.control import routes
+from adapters.sandbox.slack.faults import FaultKind
 from adapters.sandbox.slack.settings import AppConfiguration
 from tests.settings import ROOT
 
@@ -25,3 +27,11 @@ async def test_a_manifest_can_be_installed(slack: Workspace) -> None:
     shortcut = {"name": "Other", "type": "message", "callback_id": "other", "description": "x"}
     changed = MANIFEST | {"features": MANIFEST["features"] | {"shortcuts": [shortcut]}}
     assert (await slack.configure(manifest=changed))["shortcuts"] == [shortcut]
+
+
+def test_the_guide_names_every_fault_and_route() -> None:
+    """The sandbox's README lists all kinds of faults and all control routes."""
+    guide = (ROOT / "adapters" / "sandbox" / "README.md").read_text(encoding="utf-8")
+    assert [kind for kind in FaultKind if f"`{kind}`" not in guide] == []
+    paths = {route.path for route in routes()} - {"/sandbox/live", "/sandbox/emoji"}
+    assert [path for path in paths if path not in guide] == []

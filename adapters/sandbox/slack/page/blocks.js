@@ -25,7 +25,8 @@ function render(block, use) {
 }
 
 function image(object, className) {
-  const src = safeUrl(object.image_url || "");
+  const own = object.slack_file?.url ? `${new URL(object.slack_file.url).pathname.slice(1)}?page=${store.pageKey}` : null;
+  const src = own || safeUrl(object.image_url || "");
   return src ? h("img", { class: className, src, alt: object.alt_text, loading: "lazy" }) : h("span", { class: "unsupported", text: object.alt_text || "image" });
 }
 

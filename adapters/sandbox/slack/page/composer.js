@@ -111,7 +111,7 @@ export function makeComposer(place, { withBroadcast = false } = {}) {
   })));
   const tools = h("div", { class: "composer-tools" },
     iconButton("attach", "Attach files", () => picker.click()),
-    withBroadcast ? null : iconButton("bolt", "Shortcuts", shortcuts, { "aria-haspopup": "menu" }),
+    withBroadcast ? null : iconButton("bolt", "Shortcuts", shortcuts, { "aria-haspopup": "menu", class: "icon-button shortcuts" }),
     withBroadcast ? h("label", { class: "broadcast hint" }, broadcast, h("span", { class: "broadcast-text" })) : null,
     h("span", { class: "grow" }), send);
   const form = h("form", { class: "composer", on: { submit: (event) => { event.preventDefault(); submit(); } } }, suggestions, chips, area, picker, tools);
@@ -125,6 +125,8 @@ export function makeComposer(place, { withBroadcast = false } = {}) {
       area.setAttribute("aria-label", label);
       area.placeholder = isMember ? label : "You are not a member of this channel";
       area.disabled = !isMember;
+      const bolt = form.querySelector(".shortcuts");
+      if (bolt) bolt.hidden = !(store.app.shortcuts || []).some((each) => each.type === "global");
       const words = form.querySelector(".broadcast-text");
       if (words) words.textContent = `Also send to #${channelName}`;
       const draft = drafts.get(key()) || "";

@@ -27,6 +27,7 @@ el("composer").append(composer.element);
 el("thread-composer").append(threadComposer.element);
 
 function openThread(ts, { focus = true } = {}) {
+  if (at.thread !== ts) el("replies").replaceChildren();
   at.thread = ts;
   remember();
   draw();
@@ -47,6 +48,7 @@ function closeThread() {
 function openChannel(id) {
   at.channel = id;
   at.thread = null;
+  el("messages").replaceChildren();
   store.unread.delete(id);
   remember();
   draw();

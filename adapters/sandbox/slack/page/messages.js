@@ -164,9 +164,24 @@ export function reconcile(list, entries, viewOf) {
     node.print = print;
     return node;
   });
+  const last = list.lastElementChild?.dataset.key;
   nodes.forEach((node, index) => { if (list.children[index] !== node) list.insertBefore(node, list.children[index] || null); });
   while (list.children.length > nodes.length) list.lastElementChild.remove();
   if (atBottom) list.scrollTop = list.scrollHeight;
+  else if (last && last !== list.lastElementChild?.dataset.key) offerJump(list);
+}
+
+/** Somebody reads further up: say that there is more below instead of moving the text away under their eyes. */
+function offerJump(list) {
+  if (list.parentElement.querySelector(".jump")) return;
+  const jump = h("button", { type: "button", class: "jump", text: "New messages ↓", on: { click: () => { list.scrollTop = list.scrollHeight; } } });
+  const done = () => {
+    if (list.scrollHeight - list.scrollTop - list.clientHeight > 40) return;
+    jump.remove();
+    list.removeEventListener("scroll", done);
+  };
+  list.addEventListener("scroll", done);
+  list.after(jump);
 }
 
 function continues(previous, entry) {
