@@ -134,6 +134,14 @@ def _read_json(path: Path) -> Any:
 
 
 @app.command()
+def settings() -> None:
+    """Print every environment variable with its default and meaning, as a Markdown table."""
+    from adapters.explain import settings_table
+
+    typer.echo(settings_table(), nl=False)
+
+
+@app.command()
 def doctor(
     config: ConfigOption = None,
     timeout_s: Annotated[float, typer.Option(help="How long one check may take.", min=1)] = 10,

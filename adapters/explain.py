@@ -11,6 +11,7 @@ from bridge.envelope import read_envelope
 from bridge.errors import EnvelopeError, SettingsError
 from bridge.ids import ConversationId, CustomerId, Millis, SiteId
 from bridge.routing import Directory, is_open, opens_words, route
+from bridge.settings import variables_by_name
 
 SAMPLE = {
     "conversation_id": "cnv_sample",
@@ -18,6 +19,18 @@ SAMPLE = {
     "summary": "The customer asked for a person.",
     "agent": {"id": "sample"},
 }
+
+
+def settings_table() -> str:
+    """Return every environment variable with its default and meaning, as a Markdown table: the one of the README."""
+    lines = ["| variable | default | what for |", "|---|---|---|"]
+    for name, field in variables_by_name().items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = (
+            "" if default in (None, "", ()) else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
+        lines.append(f"| `{name}` | {shown} | {field.description} |")
+    return "\n".join(lines) + "\n"
 
 
 def moment(text: str) -> Millis:

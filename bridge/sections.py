@@ -1,5 +1,7 @@
 """The tables that settings are made of, field by field. Bytes from the environment and the file become these."""
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -36,6 +38,20 @@ def split(value: object) -> object:
 def _long_enough(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < MIN_SECRET_CHARS:
         raise ValueError(f"is shorter than {MIN_SECRET_CHARS} characters; make one with: openssl rand -hex 32")
+    return value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    text = value.get_secret_value()
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError(
+            "must be whsec_ and the base64 of 24 to 64 bytes; make one with: echo whsec_$(openssl rand -base64 32)"
+        )
     return value
 
 
@@ -143,7 +159,9 @@ class AgentSection(Section):
         "http", description="`http`: yours, called at `url`; `demo`: the scripted one"
     )
     url: WebAddress = Field("", description="where turns are posted to")
-    secret: SecretStr | None = Field(None, description="signs what is posted (Standard Webhooks, `whsec_...`)")
+    secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = Field(
+        None, description="signs what is posted (Standard Webhooks, `whsec_...`)"
+    )
     name: Annotated[str, Field(min_length=1, max_length=80)] = Field(
         "Assistant", description="its public name in the chat"
     )

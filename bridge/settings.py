@@ -309,5 +309,15 @@ def _missing(settings: Settings) -> Iterator[str]:
             "HANDOFF_AGENT__URL: is not set; give the address of your agent, or set HANDOFF_AGENT__KIND=demo for the "
             "scripted one"
         )
+    if (
+        settings.agent.kind == "http"
+        and settings.agent.url
+        and settings.agent.secret is None
+        and not is_loopback(settings.agent.url)
+    ):
+        yield (
+            "HANDOFF_AGENT__SECRET: is not set, and an agent on another machine could not know who calls; "
+            "make one with: echo whsec_$(openssl rand -base64 32)"
+        )
     if not settings.queues:
         yield f'queues: there is none; add to {DEFAULT_FILE}: [[queues]] name = "support" channels = ["C0123456789"]'

@@ -115,6 +115,22 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
             "scripted one"
         ),
     ),
+    "an unsigned call to another machine": (
+        {"HANDOFF_AGENT__URL": "https://agent.example/turn"},
+        FILE,
+        (
+            "HANDOFF_AGENT__SECRET: is not set, and an agent on another machine could not know who calls; "
+            "make one with: echo whsec_$(openssl rand -base64 32)"
+        ),
+    ),
+    "an agent's secret that cannot sign": (
+        {"HANDOFF_AGENT__SECRET": "canary"},
+        FILE,
+        (
+            "HANDOFF_AGENT__SECRET: must be whsec_ and the base64 of 24 to 64 bytes; "
+            "make one with: echo whsec_$(openssl rand -base64 32)"
+        ),
+    ),
     "an agent that comes later": (
         {"HANDOFF_AGENT__KIND": "openai"},
         FILE,

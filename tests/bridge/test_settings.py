@@ -90,7 +90,7 @@ def test_secrets_do_not_show() -> None:
             "HANDOFF_SLACK__APP_TOKEN": f"xapp-{canary}",
             "HANDOFF_SLACK__SIGNING_SECRET": canary,
             "HANDOFF_SLACK__CLIENT_SECRET": canary,
-            "HANDOFF_AGENT__SECRET": canary,
+            "HANDOFF_AGENT__SECRET": f"whsec_{canary}",
         },
         for_="tool",
     )
