@@ -35,7 +35,8 @@ def agent_turn(tx: Tx, turn: Turn) -> AgentTurn:
     """Return what to ask the agent, as the log stands now.
 
     `messages` holds every line that the customer could see up to `turn.upto_n`; each ended handoff adds a `note` line
-    with what its operator noted, so that an agent without a memory still knows it turns later. Raises NotFound.
+    with what its operator noted, so that an agent without a memory still knows it turns later. An answer stands right
+    after what it answered, so that the lines at the end are those that nobody has answered. Raises NotFound.
     """
     conversation = tx.conversation(turn.site, turn.conversation, lock=False)
     if conversation is None:
@@ -43,8 +44,9 @@ def agent_turn(tx: Tx, turn: Turn) -> AgentTurn:
     entries = list(_log(tx, turn))
     lines = [entry for entry in briefing.visible(entries) if entry.audience in CUSTOMER_SEES]
     handoffs = _handoffs(tx, conversation)
-    said = [_message(entry) for entry in lines if entry.n <= turn.upto_n]
+    said = [(_place(entry), _message(entry)) for entry in lines if entry.n <= turn.upto_n]
     notes = [_note(handoff, entries) for handoff in handoffs if handoff.state not in OPEN_STATES]
+    told = sorted([*said, *(((note.n, 2, note.n), note) for note in notes)], key=lambda placed: placed[0])
     mine = [entry for entry in lines if entry.n > turn.upto_n and entry.author.role is Role.AGENT]
     return AgentTurn(
         site=turn.site,
@@ -53,7 +55,7 @@ def agent_turn(tx: Tx, turn: Turn) -> AgentTurn:
         epoch=turn.epoch,
         attempt=turn.attempt,
         kind=turn.kind,
-        messages=tuple(sorted([*said, *notes], key=lambda message: (message.n, message.role == "note"))),
+        messages=tuple(message for _, message in told),
         customer=_customer(conversation),
         collected=dict(conversation.collected),
         briefing=_briefing(turn, handoffs, entries),
@@ -79,6 +81,12 @@ def _handoffs(tx: Tx, conversation: Conversation) -> list[Handoff]:
         found.append(handoff)
         wanted = handoff.previous
     return found
+
+
+def _place(entry: Entry) -> tuple[int, int, int]:
+    """Return where a line belongs in reading order: a customer may have written while the agent was answering."""
+    read_n = entry.data.get("read_n") if entry.author.role is Role.AGENT else None
+    return (read_n, 1, entry.n) if isinstance(read_n, int) and read_n < entry.n else (entry.n, 0, entry.n)
 
 
 def _message(entry: Entry) -> AgentMessage:

@@ -58,6 +58,7 @@ class TurnMessage(Document):
 class TurnDocument(Document):
     """What the agent is asked to answer.
 
+    `messages` stand in reading order: an answer right after what it answered, and last what nobody has answered yet.
     `turn_id` is the idempotency key: a later `attempt` with the same one must have no second effect, and must not
     repeat what stands in `committed`, which the customer has read. `briefing` is set at the first turn after a person
     gave the conversation back, and in a rehearsal, whose words only operators see.

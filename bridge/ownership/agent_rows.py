@@ -76,6 +76,8 @@ def said(draft: Draft, event: AgentSaid) -> Decision:
         text=event.text,
         files=event.files,
         turn=event.turn if streams else None,
+        # What its run had read: a line that came meanwhile is not answered by it, and the next run has to see that.
+        data={"read_n": draft.turn.upto_n} if draft.turn is not None else None,
     )
     if streams:
         draft.effects.append(CloseStream(turn=event.turn))

@@ -82,6 +82,23 @@ async def test_the_agent_reads_the_whole_visible_log_with_roles_named(world: Wor
     assert turn.customer["verified"] is True
 
 
+async def test_a_line_written_during_an_answer_is_left_for_the_next_one(world: World) -> None:
+    """What a customer writes while the agent still answers stands last in the next turn, as nobody has answered it."""
+    world.agent.script(Delta(text="Hel"), Pause(1), Message(text="Hello!"), Pause(1), Message(text="I help."), Done())
+    await world.customer("hi")
+    work = asyncio.create_task(world.turns.step())
+    await world.clock.advance(0.5)
+    await world.customer("where is my order?")
+    await world.clock.advance(1)
+    await world.customer("it is 1042")
+    await world.finish(work)
+    await world.step()
+
+    texts = [message.text for message in world.agent.turns[-1].messages]
+    assert texts == ["hi", "Hello!", "I help.", "where is my order?", "it is 1042"]
+    assert (await world.said())[-1] == "You said: it is 1042"
+
+
 async def test_streamed_text_is_gathered_and_becomes_one_line(world: World) -> None:
     """However fast an agent writes, at most four commits a second show it, each holding all so far; no word is lost."""
     words = [f"word{i} " for i in range(100)]

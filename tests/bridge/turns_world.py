@@ -10,6 +10,7 @@ from bridge.conversation import (
     Audience,
     Conversation,
     Customer,
+    CustomerOpened,
     CustomerSaid,
     Entry,
     EntryKind,
@@ -106,6 +107,19 @@ class World:
                 widget="directline",
                 customer=SAM,
                 text=text,
+            )
+        )
+
+    async def open_chat(self) -> Receipt:
+        """The customer opens the widget and has said nothing yet."""
+        return await self.switchboard.receive(
+            CustomerOpened(
+                site=SITE,
+                source=SourceId(mint("s")),
+                at=self.clock.now(),
+                conversation=CHAT,
+                widget="directline",
+                customer=SAM,
             )
         )
 

@@ -1,5 +1,7 @@
 """The scripted agent behind the real front door: each reason ends with a person, and nothing is promised too early."""
 
+import asyncio
+
 import pytest
 
 from adapters.agents.demo import DemoAgent
@@ -86,3 +88,17 @@ async def test_after_a_return_it_goes_on_and_calls_nobody_again(world: World) ->
     assert "The refund of 250 is approved." in said[1]
     assert "1042" in said[2]
     assert await world.conversation_state() is State.AGENT
+
+
+async def test_whoever_writes_during_the_greeting_is_answered(world: World) -> None:
+    """A customer who is quicker than the greeting gets the greeting and then the answer."""
+    await world.open_chat()
+    greeting = asyncio.create_task(world.turns.step())
+    await world.clock.advance(0.1)
+    await world.customer("Where is my order 1042?")
+    await world.finish(greeting)
+    await world.step()
+
+    greeted, answered = await world.said()
+    assert "AI assistant" in greeted
+    assert "1042" in answered
