@@ -559,6 +559,14 @@ class DeliveryFailed(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadGone(Event):
+    """The desk has lost this thread (its root was deleted): the handoff goes on in a new one."""
+
+    handoff: HandoffId
+    ordinal: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Echoed(Event):
     """The desk showed us our own post: it settles an unclear send. Handled by the switchboard, never by `decide`."""
 

@@ -9,48 +9,27 @@ is called, so that a process that dies in between leaves a post that is looked f
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 from bridge import briefing, outcomes
 from bridge import log as logs
-from bridge.capabilities import Part, fit
-from bridge.conversation import Conversation, DeliveryFailed, Entry, EntryKind, Handoff, OutKind
+from bridge.conversation import DeliveryFailed, EntryKind, OutKind, ThreadGone
 from bridge.errors import StoreUnavailable, ThreadUnreadable
-from bridge.ids import Millis, OutKey, RemoteRef, SourceId, Ticket
-from bridge.outcomes import Delivered, GiveUp, LookAt, Outcome, Refused, Settled, TryAt, Unknown
-from bridge.pacing import Pace, posts, together
-from bridge.ports import Changed, Claim, Clock, Desk, Out, OutState, Receive, Store, Tx
+from bridge.ids import HandoffId, Millis, RemoteRef, SourceId
+from bridge.outcomes import Delivered, GiveUp, LookAt, Next, Outcome, Refused, RetryLater, Settled, TryAt, Unknown
+from bridge.pacing import Pace
+from bridge.parcels import Parcel, pack
+from bridge.ports import Changed, Clock, Desk, OutState, Receive, Store, Tx
 
 log = logs.get(__name__)
 LEASE_MS = 60_000
+SEND_WITHIN_MS = 45_000
+"""How long the posts of one long line may take; shorter than the lease."""
 SWEEP_S = 1.0
 UNREADABLE_RETRY_S = 30.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parcel:
-    """What one claim carries: the outs that leave together, and all that is needed to show them."""
-
-    claim: Claim
-    outs: tuple[Out, ...]
-    handoff: Handoff
-    conversation: Conversation
-    entries: Mapping[int, Entry]
-    parts: tuple[Part, ...] = ()
-    target: RemoteRef | None = None
-    transcript: briefing.Transcript | None = None
-    previous: str = ""
-
-    @property
-    def head(self) -> Out:
-        """The first of them, which decides the kind."""
-        return self.outs[0]
-
-    @property
-    def ks(self) -> tuple[int, ...]:
-        """Their numbers in the lane."""
-        return tuple(out.k for out in self.outs)
+OPEN_AGAIN_MS = 60_000
+"""When a card that the desk refused is tried again: without it nobody hears of the customer."""
 
 
 class Courier:
@@ -76,6 +55,7 @@ class Courier:
         self._grace_ms = grace_ms
         self._wake = asyncio.Event()
         self._stopping = False
+        self._gone: set[tuple[HandoffId, int]] = set()
 
     def changed(self, change: Changed) -> None:
         """Hint that something may wait."""
@@ -116,7 +96,10 @@ class Courier:
         parcel = await self._store.run(self._claim)
         if parcel is None:
             return False
-        if parcel.head.state is OutState.SENDING:
+        claim = parcel.claim
+        if (claim.handoff, claim.thread.ordinal) in self._gone:
+            await self._conclude(parcel, Settled(), Delivered())
+        elif parcel.head.state is OutState.SENDING:
             await self._look(parcel)
         else:
             await self._send(parcel)
@@ -129,76 +112,34 @@ class Courier:
         claim = tx.claim_lane(self._desk.name, self._worker, now, LEASE_MS)
         if claim is None:
             return None
-        parcel = self._pack(tx, claim, now)
+        parcel = pack(tx, claim, self._desk.capabilities, now)
         if parcel.head.state is OutState.NEW:
-            thread_is_open = claim.thread.root is not None
-            rest = self._pace.post_every_ms if posts(parcel.head.kind, thread_is_open=thread_is_open) else 0
-            tx.begin_send(claim, parcel.ks, parcel.head.key, now, Millis(now + rest))
+            tx.begin_send(claim, parcel.ks, parcel.head.key, now, self._free_at(parcel, now))
             outs = tuple(replace(out, key=parcel.head.key, attempt_at=now) for out in parcel.outs)
             parcel = replace(parcel, outs=outs)
         return parcel
 
-    def _pack(self, tx: Tx, claim: Claim, now: Millis) -> Parcel:
-        handoff = tx.handoff(claim.site, claim.handoff)
-        conversation = tx.conversation(claim.site, claim.conversation, lock=False)
-        if handoff is None or conversation is None:
-            raise LookupError(f"lane of {claim.handoff} without its handoff")
-        entries = {
-            out.n: entry
-            for out in claim.outs
-            if out.n is not None and out.kind is not OutKind.TRANSCRIPT
-            for entry in tx.entries(claim.site, claim.conversation, after_n=out.n - 1, upto_n=out.n)
-        }
-        pieces = [self._fit(out, entries, now) for out in claim.outs]
-        count = together(claim.outs, pieces, self._desk.capabilities)
-        parcel = Parcel(
-            claim=claim,
-            outs=claim.outs[:count],
-            handoff=handoff,
-            conversation=conversation,
-            entries=entries,
-            parts=tuple(part for piece in pieces[:count] for part in piece),
-        )
-        head = parcel.head
-        if head.kind is OutKind.TRANSCRIPT and head.n is not None:
-            before = tx.entries(claim.site, claim.conversation, upto_n=head.n - 1, limit=100_000)
-            return replace(parcel, transcript=briefing.transcript(before, handoff.ticket))
-        if head.kind in (OutKind.EDIT, OutKind.DELETE) and head.n is not None:
-            return replace(parcel, target=_posted_as(tx, claim, entries.get(head.n)))
-        if handoff.previous is not None and (previous := tx.handoff(claim.site, handoff.previous)):
-            return replace(parcel, previous=previous.ticket)
-        return parcel
-
-    def _fit(self, out: Out, entries: Mapping[int, Entry], now: Millis) -> tuple[Part, ...]:
-        if out.kind not in (OutKind.POST, OutKind.EDIT) or out.n is None or out.n not in entries:
-            return ()
-        parts = fit(entries[out.n], self._desk.capabilities, now_ms=now)
-        return (*parts[:-1], replace(parts[-1], actions=out.actions, handoff=out.handoff))
+    def _free_at(self, parcel: Parcel, now: Millis) -> Millis:
+        """Return until when the channel rests."""
+        return Millis(now + self._pace.post_every_ms) if parcel.makes_message else now
 
     # --- send
 
-    async def _send(self, parcel: Parcel) -> None:
+    async def _send(self, parcel: Parcel, *, done: int = 0) -> None:
         head = parcel.head
         try:
-            outcome = await self._call(parcel)
+            outcome = await self._call(parcel, done)
         except Exception as error:
             log.exception("desk_call_failed", handoff=head.handoff, k=head.k)
             outcome = Unknown(reason=type(error).__name__)
         log.info("sent", handoff=head.handoff, k=head.k, kind=head.kind.value, outcome=type(outcome).__name__)
         await self._settle(parcel, outcome)
 
-    async def _call(self, parcel: Parcel) -> Outcome:
+    async def _call(self, parcel: Parcel, done: int) -> Outcome:
         head, thread, desk = parcel.head, parcel.claim.thread, self._desk
         match head.kind:
             case OutKind.CARD:
-                card = briefing.card(
-                    parcel.handoff,
-                    parcel.conversation,
-                    queue_label=self._labels.get(parcel.handoff.queue, parcel.handoff.queue),
-                    previous=Ticket(parcel.previous) if parcel.previous else None,
-                )
-                if parcel.handoff.thread.ordinal != thread.ordinal:
-                    card = briefing.moved(card, self._labels.get(parcel.handoff.queue, parcel.handoff.queue))
+                card = self._card(parcel)
                 if thread.root is None:
                     return await desk.open(thread, card, head.key)
                 return await desk.refresh(thread, card)
@@ -207,13 +148,42 @@ class Courier:
                     return Delivered()
                 return await desk.post_transcript(thread, parcel.transcript, head.key)
             case OutKind.POST if parcel.parts:
-                return await desk.post(thread, parcel.parts, head.key)
+                return await self._post(parcel, done=done)
             case OutKind.EDIT if parcel.target is not None and parcel.parts:
                 return await desk.edit(thread, parcel.target, parcel.parts[0])
             case OutKind.DELETE if parcel.target is not None:
                 return await desk.delete(thread, parcel.target)
             case _:
                 return Refused(reason="nothing_to_send", remedy="It was never posted in this thread.")
+
+    def _card(self, parcel: Parcel) -> briefing.Card:
+        handoff = parcel.handoff
+        label = self._labels.get(handoff.queue, handoff.queue)
+        card = briefing.card(handoff, parcel.conversation, queue_label=label, previous=parcel.previous)
+        return card if handoff.thread.ordinal == parcel.claim.thread.ordinal else briefing.moved(card, label)
+
+    async def _post(self, parcel: Parcel, *, done: int) -> Outcome:
+        """Post what is left of a parcel, of which so many posts are there. Nearly always it is one post."""
+        began = self._clock.now()
+        outcome: Outcome = Unknown(reason="nothing was left to post")
+        for number, (key, parts) in enumerate(parcel.posts(self._desk.capabilities)):
+            if number < done:
+                continue
+            if number > done:
+                await self._clock.sleep(self._pace.post_every_ms / 1000)
+            outcome = await self._desk.post(parcel.claim.thread, parts, key)
+            while number and isinstance(outcome, RetryLater) and self._may_wait(began, outcome):
+                await self._clock.sleep(max(outcome.after_s, 0.1))
+                outcome = await self._desk.post(parcel.claim.thread, parts, key)
+            if number and isinstance(outcome, RetryLater):
+                # What was sent before must not be sent again: only a look can tell where to go on.
+                return Unknown(reason=f"a part of it was sent, then: {outcome.reason}")
+            if not isinstance(outcome, Delivered) or outcome.landed_elsewhere:
+                return outcome
+        return outcome
+
+    def _may_wait(self, began: Millis, outcome: RetryLater) -> bool:
+        return self._clock.now() + outcome.after_s * 1000 < began + SEND_WITHIN_MS
 
     # --- settle
 
@@ -227,8 +197,21 @@ class Courier:
             now=now,
             grace_ms=self._grace_ms,
         )
+        if isinstance(outcome, Delivered) and outcome.landed_elsewhere:
+            await self._tell_gone(parcel)
+        elif isinstance(following, GiveUp) and parcel.opens_thread:
+            log.error("thread_not_opened", handoff=head.handoff, reason=following.reason, remedy=following.remedy)
+            again_at = Millis(now + OPEN_AGAIN_MS)
+            following = LookAt(at=again_at) if following.maybe_sent else TryAt(at=again_at)
+        elif isinstance(following, GiveUp):
+            # Said before it is settled: a crash in between repeats a notice at worst, and never loses one.
+            await self._report(parcel, following)
+        await self._conclude(parcel, following, outcome)
+
+    async def _conclude(self, parcel: Parcel, following: Next, outcome: Outcome) -> None:
+        now = self._clock.now()
         ref = outcome.ref if isinstance(outcome, Delivered) else None
-        wide = isinstance(outcome, outcomes.RetryLater) and outcome.channel_wide
+        wide = isinstance(outcome, RetryLater) and outcome.channel_wide
         reason = "" if isinstance(outcome, Delivered) else outcome.reason
 
         def unit(tx: Tx) -> None:
@@ -246,85 +229,99 @@ class Courier:
             tx.release(claim)
 
         await self._store.run(unit)
-        if isinstance(following, GiveUp):
-            await self._report(parcel, following)
+
+    async def _tell_gone(self, parcel: Parcel) -> None:
+        """The thread is gone: what was said is told anew in the one that takes its place."""
+        head, ordinal = parcel.head, parcel.claim.thread.ordinal
+        log.warning("thread_gone", handoff=head.handoff, ordinal=ordinal)
+        source = SourceId(f"gone:{head.handoff}:{ordinal}")
+        await self._receive(
+            ThreadGone(site=head.site, source=source, at=self._clock.now(), handoff=head.handoff, ordinal=ordinal)
+        )
+        self._gone.add((head.handoff, ordinal))
 
     async def _report(self, parcel: Parcel, given_up: GiveUp) -> None:
-        """Say in the thread what could not be sent: a dead letter is never silent."""
-        head = parcel.head
-        log.error("dead_letter", handoff=head.handoff, k=head.k, kind=head.kind.value, reason=given_up.reason)
-        noticed = head.n is not None and head.n in parcel.entries and parcel.entries[head.n].kind is EntryKind.NOTICE
-        if noticed or parcel.claim.thread.root is None:
-            return
-        await self._receive(
-            DeliveryFailed(
-                site=head.site,
-                source=SourceId(f"dead:{head.key}:{head.k}"),
-                at=self._clock.now(),
-                handoff=head.handoff,
-                n=head.n,
-                reason=given_up.reason,
-                remedy=given_up.remedy,
-                maybe_sent=given_up.maybe_sent,
+        """Say in the thread what could not be sent: a dead letter is never silent. A notice about a notice would be."""
+        for out in parcel.outs:
+            log.error("dead_letter", handoff=out.handoff, k=out.k, kind=out.kind.value, reason=given_up.reason)
+            entry = parcel.entries.get(out.n or 0)
+            if entry is not None and entry.kind is EntryKind.NOTICE:
+                continue
+            await self._receive(
+                DeliveryFailed(
+                    site=out.site,
+                    source=SourceId(f"dead:{out.key}:{out.k}"),
+                    at=self._clock.now(),
+                    handoff=out.handoff,
+                    n=out.n,
+                    reason=given_up.reason,
+                    remedy=given_up.remedy,
+                    maybe_sent=given_up.maybe_sent,
+                )
             )
-        )
 
     # --- look before sending again
 
     async def _look(self, parcel: Parcel) -> None:
         head, now = parcel.head, self._clock.now()
-        if not posts(head.kind, thread_is_open=parcel.claim.thread.root is not None):
-            await self._again(parcel, "repeatable")
+        if not parcel.makes_message:
+            await self._again(parcel, "repeatable", done=0)
             return
-        since = Millis((head.attempt_at or now) - 5_000)
         try:
-            ref = await self._desk.find(parcel.claim.thread, OutKey(head.key), since)
+            found, done = await self._find(parcel)
         except ThreadUnreadable as error:
-            after_s = error.after_s or UNREADABLE_RETRY_S
-            log.warning("read_back_refused", handoff=head.handoff, k=head.k)
-            await self._still_unclear(parcel, Millis(now + int(after_s * 1000)), str(error))
+            await self._still_unclear(parcel, str(error), error.after_s or UNREADABLE_RETRY_S)
             return
-        log.info("read_back", handoff=head.handoff, k=head.k, found=ref is not None)
-        if ref is None:
-            await self._again(parcel, "read back: not there")
+        except Exception as error:
+            log.exception("desk_call_failed", handoff=head.handoff, k=head.k)
+            await self._still_unclear(parcel, type(error).__name__, UNREADABLE_RETRY_S)
+            return
+        log.info("read_back", handoff=head.handoff, k=head.k, found=found is not None, done=done)
+        if found is None:
+            await self._again(parcel, "read back: not there", done=done)
             return
 
         def unit(tx: Tx) -> None:
-            tx.delivered(parcel.claim, parcel.ks, ref, now)
+            tx.delivered(parcel.claim, parcel.ks, found, now)
             tx.release(parcel.claim)
 
         await self._store.run(unit)
 
-    async def _still_unclear(self, parcel: Parcel, look_at: Millis, reason: str) -> None:
-        if parcel.head.looks + 1 >= outcomes.MAX_LOOKS:
-            await self._settle(parcel, Unknown(reason=reason))
-            return
+    async def _find(self, parcel: Parcel) -> tuple[RemoteRef | None, int]:
+        """Return the message, if all of it is there, else how many of its posts are."""
+        head, thread = parcel.head, parcel.claim.thread
+        since = Millis((head.attempt_at or self._clock.now()) - 5_000)
+        ref = await self._desk.find(thread, head.key, since)
+        if ref is not None or head.kind is not OutKind.POST:
+            return ref, 0
+        done = 0
+        for key, _ in parcel.posts(self._desk.capabilities)[:-1]:
+            if await self._desk.find(thread, key, Millis(head.queued_at - 5_000)) is None:
+                break
+            done += 1
+        return None, done
 
-        def unit(tx: Tx) -> None:
-            tx.unclear(parcel.claim, parcel.ks, look_at=look_at, reason=reason)
-            tx.release(parcel.claim)
+    async def _still_unclear(self, parcel: Parcel, reason: str, after_s: float) -> None:
+        log.warning("read_back_refused", handoff=parcel.head.handoff, k=parcel.head.k, reason=reason)
+        unclear = Unknown(reason=reason)
+        if parcel.head.looks >= outcomes.MAX_LOOKS:
+            await self._settle(parcel, unclear)
+        else:
+            look_at = Millis(self._clock.now() + int(after_s * 1000))
+            await self._conclude(parcel, LookAt(at=look_at), unclear)
 
-        await self._store.run(unit)
-
-    async def _again(self, parcel: Parcel, reason: str) -> None:
-        """Certainly not there: send it again, as the same post with the same key."""
+    async def _again(self, parcel: Parcel, reason: str, *, done: int) -> None:
+        """Certainly not there: send it again, or what is left of it, as the same post with the same key."""
         now = self._clock.now()
-        rest = self._pace.post_every_ms
-        key = parcel.head.key
 
         def unit(tx: Tx) -> bool:
-            return tx.begin_send(parcel.claim, parcel.ks, key, now, Millis(now + rest))
+            free_at = self._free_at(parcel, now)
+            frozen = tx.begin_send(parcel.claim, parcel.ks, parcel.head.key, now, free_at)
+            if not frozen:
+                tx.release(parcel.claim)
+            return frozen
 
         if not await self._store.run(unit):
             return
         log.info("sent_again", handoff=parcel.head.handoff, k=parcel.head.k, reason=reason)
-        looked = tuple(replace(out, attempt_at=now, looks=out.looks + 1) for out in parcel.outs)
-        await self._send(replace(parcel, outs=looked))
-
-
-def _posted_as(tx: Tx, claim: Claim, change: Entry | None) -> RemoteRef | None:
-    if change is None or change.target is None:
-        return None
-    outs: Sequence[Out] = tx.out_for(claim.site, claim.handoff, change.target)
-    posted = [out.remote for out in outs if out.remote is not None and out.ordinal == claim.thread.ordinal]
-    return posted[-1] if posted else None
+        await self._send(replace(parcel, outs=tuple(replace(out, attempt_at=now) for out in parcel.outs)), done=done)

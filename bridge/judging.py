@@ -37,6 +37,7 @@ from bridge.conversation import (
     RungDue,
     Situation,
     State,
+    ThreadGone,
     Turn,
 )
 from bridge.envelope import HandoffEnvelope, Reason
@@ -263,7 +264,7 @@ class Judge:
 
 def acted_handoff(event: Event) -> HandoffId | None:
     """Return the handoff whose button was pressed, or whose timer is due."""
-    return event.handoff if isinstance(event, HandoffAction | RungDue | DeliveryFailed) else None
+    return event.handoff if isinstance(event, HandoffAction | RungDue | DeliveryFailed | ThreadGone) else None
 
 
 _REPLIES = frozenset({"not_taken", "ended", "button"})

@@ -68,6 +68,7 @@ THREAD_TEXTS: Mapping[str, str] = {
     "edit_removed": "After your edit this is a note, so it was removed from the customer's chat.",
     "edit_kept": "It was a note before your edit and stays one.",
     "reopened": "{name} took this conversation back. It goes on as {ticket}.",
+    "thread_gone": "The thread of this handoff was deleted, so it goes on here. What was said before stands above.",
     "dead": "This could not be delivered here: {reason}. {remedy}",
     "maybe": "An earlier post may have been sent twice or not at all: {reason}. Look in the thread, then choose.",
 }

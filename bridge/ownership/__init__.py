@@ -41,6 +41,7 @@ from bridge.conversation import (
     OperatorTransferred,
     RungDue,
     Situation,
+    ThreadGone,
 )
 from bridge.ownership import agent_rows, customer_rows, operator_rows, speech_rows, timer_rows
 from bridge.ownership.draft import Draft, Verdicts
@@ -69,6 +70,7 @@ _ROWS: dict[type[Event], Callable[[Draft, Any], Decision]] = {
     OperatorForwarded: speech_rows.forwarded,
     RungDue: timer_rows.rung_due,
     DeliveryFailed: timer_rows.delivery_failed,
+    ThreadGone: timer_rows.thread_gone,
 }
 
 

@@ -2,7 +2,20 @@
 rule.
 """
 
-from bridge.conversation import Decision, DeliveryFailed, HandoffState, RungDue, SetTimer, State, TurnKind
+from dataclasses import replace
+
+from bridge.conversation import (
+    Decision,
+    DeliveryFailed,
+    HandoffState,
+    OutKind,
+    RungDue,
+    Send,
+    SetTimer,
+    State,
+    ThreadGone,
+    TurnKind,
+)
 from bridge.envelope import ReturnNote, ReturnOutcome
 from bridge.ids import Millis
 from bridge.notices import thread
@@ -36,6 +49,20 @@ def delivery_failed(draft: Draft, event: DeliveryFailed) -> Decision:
     name, actions = ("maybe", ("retry_send", "it_arrived")) if event.maybe_sent else ("dead", ("retry_send",))
     text = thread(name, reason=event.reason, remedy=event.remedy)
     draft.tell_thread(text, notice=f"delivery_{name}", target=event.n, actions=actions, handoff=draft.verdicts.acted)
+    return draft.done()
+
+
+def thread_gone(draft: Draft, event: ThreadGone) -> Decision:
+    """Open the handoff's next thread in the same channel, with all that was said: nothing else changes."""
+    handoff = draft.handoff
+    lives_there = handoff is not None and (handoff.id, handoff.thread.ordinal) == (event.handoff, event.ordinal)
+    if handoff is None or not lives_there or draft.state not in (State.WAITING, State.HUMAN):
+        return draft.done()
+    new = replace(handoff.thread, root=None, ordinal=handoff.thread.ordinal + 1)
+    draft.set_handoff(handoff.state, thread=new)
+    draft.card()
+    draft.effects.append(Send(handoff=handoff.id, kind=OutKind.TRANSCRIPT, n=draft.conversation.next_n))
+    draft.tell_thread(thread("thread_gone"), notice="thread_gone", mention=draft.conversation.operator)
     return draft.done()
 
 

@@ -1,0 +1,122 @@
+"""What one claim carries to a desk: the outs that leave together, and all that is needed to show them.
+
+Reads a transaction, writes nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from bridge import briefing
+from bridge.capabilities import Capabilities, Part, fit
+from bridge.conversation import Conversation, Entry, Handoff, OutKind
+from bridge.ids import Millis, OutKey, RemoteRef, Ticket
+from bridge.pacing import posts, together
+from bridge.ports import Claim, Out, Tx
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parcel:
+    """`parts` are those of all POSTs; `target` is the post that an EDIT or DELETE changes."""
+
+    claim: Claim
+    outs: tuple[Out, ...]
+    handoff: Handoff
+    conversation: Conversation
+    entries: Mapping[int, Entry]
+    parts: tuple[Part, ...] = ()
+    target: RemoteRef | None = None
+    transcript: briefing.Transcript | None = None
+    previous: Ticket | None = None
+
+    @property
+    def head(self) -> Out:
+        """The first of them, which decides the kind."""
+        return self.outs[0]
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """Their numbers in the lane."""
+        return tuple(out.k for out in self.outs)
+
+    @property
+    def makes_message(self) -> bool:
+        """Whether it makes a new message on the desk, and so uses the channel's budget and must not go out twice."""
+        return posts(self.head.kind, thread_is_open=self.claim.thread.root is not None)
+
+    @property
+    def opens_thread(self) -> bool:
+        """Whether it is the card that the thread hangs on."""
+        return self.head.kind is OutKind.CARD and self.claim.thread.root is None
+
+    def posts(self, limits: Capabilities) -> list[tuple[OutKey, tuple[Part, ...]]]:
+        """Return the posts that this makes, in order, each with its key: one, or more for a line over a post's limits.
+
+        The last one has the key of the outs: where it is, those before it are.
+        """
+        groups = list(_groups(self.parts, limits))
+        key = self.head.key
+        return [
+            (key if i == len(groups) else OutKey(f"{key}.{i}"), tuple(group)) for i, group in enumerate(groups, start=1)
+        ]
+
+
+def _groups(parts: tuple[Part, ...], limits: Capabilities) -> Iterator[list[Part]]:
+    group: list[Part] = []
+    chars = 0
+    for part in parts:
+        over = len(group) == limits.post_max_parts or chars + len(part.text) > limits.post_max_chars
+        if group and over:
+            yield group
+            group, chars = [], 0
+        group.append(part)
+        chars += len(part.text)
+    if group:
+        yield group
+
+
+def pack(tx: Tx, claim: Claim, limits: Capabilities, now: Millis) -> Parcel:
+    """Make the next parcel of a claimed lane. Raises LookupError for a lane without its handoff, which cannot be."""
+    handoff = tx.handoff(claim.site, claim.handoff)
+    conversation = tx.conversation(claim.site, claim.conversation, lock=False)
+    if handoff is None or conversation is None:
+        raise LookupError(f"lane of {claim.handoff} without its handoff")
+    entries = {
+        out.n: entry
+        for out in claim.outs
+        if out.n is not None and out.kind is not OutKind.TRANSCRIPT
+        for entry in tx.entries(claim.site, claim.conversation, after_n=out.n - 1, upto_n=out.n)
+    }
+    pieces = [_fit(out, entries, limits, now) for out in claim.outs]
+    count = together(claim.outs, pieces, limits)
+    parcel = Parcel(
+        claim=claim,
+        outs=claim.outs[:count],
+        handoff=handoff,
+        conversation=conversation,
+        entries=entries,
+        parts=tuple(part for piece in pieces[:count] for part in piece),
+    )
+    head = parcel.head
+    if head.kind is OutKind.TRANSCRIPT and head.n is not None:
+        before = tx.entries(claim.site, claim.conversation, upto_n=head.n - 1, limit=100_000)
+        return replace(parcel, transcript=briefing.transcript(before, handoff.ticket))
+    if head.kind in (OutKind.EDIT, OutKind.DELETE) and head.n is not None:
+        return replace(parcel, target=_posted_as(tx, claim, entries.get(head.n)))
+    if head.kind is OutKind.CARD and handoff.previous and (previous := tx.handoff(claim.site, handoff.previous)):
+        return replace(parcel, previous=previous.ticket)
+    return parcel
+
+
+def _fit(out: Out, entries: Mapping[int, Entry], limits: Capabilities, now: Millis) -> tuple[Part, ...]:
+    if out.kind not in (OutKind.POST, OutKind.EDIT) or out.n is None or out.n not in entries:
+        return ()
+    parts = fit(entries[out.n], limits, now_ms=now)
+    return (*parts[:-1], replace(parts[-1], actions=out.actions, handoff=out.handoff))
+
+
+def _posted_as(tx: Tx, claim: Claim, change: Entry | None) -> RemoteRef | None:
+    if change is None or change.target is None:
+        return None
+    outs = tx.out_for(claim.site, claim.handoff, change.target)
+    posted = [out.remote for out in outs if out.remote is not None and out.ordinal == claim.thread.ordinal]
+    return posted[-1] if posted else None
