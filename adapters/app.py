@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -17,18 +17,21 @@ from adapters.slack.parts import SlackParts
 from adapters.slack.parts import create as create_slack
 from adapters.store.files import open_files
 from adapters.store.opening import open_store
+from adapters.store.schema import REVISIONS
+from adapters.store.sqlite import SqliteStore
 from adapters.web import control, files, health, metrics, openapi
 from adapters.web.answers import Access
 from adapters.wiring import house as house_of
 from bridge import log as logs
 from bridge import routing
-from bridge.conversation import Conversation, Customer
+from bridge.conversation import Conversation, Customer, FileRef
 from bridge.engine import Engine, EngineParts
 from bridge.envelope import HandoffEnvelope
-from bridge.ids import ConversationId, CustomerId, Millis, SiteId
+from bridge.errors import SettingsError
+from bridge.ids import ConversationId, CustomerId, SiteId
 from bridge.letters import DeadLetters
 from bridge.pacing import Pace
-from bridge.ports import Agent, Clock, Store
+from bridge.ports import Agent, Clock, Files, Store
 from bridge.settings import Settings
 
 log = logs.get(__name__)
@@ -84,74 +87,93 @@ async def serving(
 ) -> AsyncIterator[Bridge]:
     """Open everything in the order of need, listen, and undo it in the reverse order.
 
-    The server listens before Slack is asked anything, so that customers are served while Slack is away.
+    The server listens before Slack is asked anything, so that customers are served while Slack is away. Raises
+    SettingsError, in one line, for an address that cannot be listened on and a store that cannot be opened.
     """
-    clock, site = SystemClock(), SiteId(settings.site)
-    house = house_of(settings)
     async with contextlib.AsyncExitStack() as stack:
+        door = stack.enter_context(_socket(settings))
+        settings = settings.model_copy(update={"port": door.getsockname()[1]})
         store = await open_store(settings.database_url)
         stack.push_async_callback(store.close)
-        kept = await open_files(settings.files_folder, store, site)
-        speaker = agent or _agent(settings)
-        if (close := getattr(speaker, "close", None)) is not None:
+        kept = await open_files(settings.files_folder, store, SiteId(settings.site))
+        joined = _join(settings, store, kept, agent)
+        if (close := getattr(joined.agent, "close", None)) is not None:
             stack.push_async_callback(close)
-        engine = Engine(
-            EngineParts(
-                store=store,
-                clock=clock,
-                house=house,
-                agent=speaker,
-                grace_ms=int(settings.unclear_grace_s * 1000),
-                pace=Pace(),
-            )
-        )
-        slack = create_slack(
-            _slack(settings),
-            site=site,
-            receive=engine.receive,
-            lookup=engine.lookup,
-            files=kept,
-            queues={queue.name: queue for queue in house.directory.queues},
-            clock=clock,
-            dead_letters=DeadLetters(store, clock, engine.changed),
-        )
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
-        links = files.Links(site=site, base_url=settings.public_url, keys=_keys(settings), clock=clock)
-        link = files.add_routes(app, links=links, files=kept, store=store)
-        widget = directline.create(
-            _directline(settings),
-            site=site,
-            receive=engine.receive,
-            feed=engine.showing,
-            lookup=engine.lookup,
-            files=kept,
-            link=link,
-            clock=clock,
-        )
-        app.add_routes([*widget.routes, *slack.routes])
-        _add_operations(app, settings, engine=engine, slack=slack, store=store, clock=clock)
-        found = Bridge(url=settings.public_url, port=settings.port, engine=engine, store=store, directline=widget)
         if more_routes is not None:
-            more_routes(app, found)
-        stack.push_async_callback(engine.stop)
-        engine.start([slack.desk])
-        stack.push_async_callback(slack.stop)
-        await stack.enter_async_context(_listening(app, settings))
-        stack.push_async_callback(widget.close)
-        await slack.start()
+            more_routes(joined.app, joined.bridge)
+        stack.push_async_callback(joined.bridge.engine.stop)
+        joined.bridge.engine.start([joined.slack.desk])
+        stack.push_async_callback(joined.slack.stop)
+        await stack.enter_async_context(_listening(joined.app, door))
+        stack.push_async_callback(joined.bridge.directline.close)
+        await joined.slack.start()
         log.info("listening", url=settings.public_url, mode=settings.slack.mode)
-        yield found
+        yield joined.bridge
+
+
+def _socket(settings: Settings) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    except OSError as error:
+        raise SettingsError(
+            f"HANDOFF_HOST, HANDOFF_PORT: cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+        ) from None
 
 
 @contextlib.asynccontextmanager
-async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[None]:
+async def _listening(app: web.Application, door: socket.socket) -> AsyncIterator[None]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await web.SockSite(runner, door).start()
         yield
     finally:
         await runner.cleanup()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Joined:
+    bridge: Bridge
+    app: web.Application
+    slack: SlackParts
+    agent: Agent
+
+
+def _join(settings: Settings, store: SqliteStore, kept: Files, agent: Agent | None) -> _Joined:
+    """Make the engine and the adapters around it. Opens nothing."""
+    clock, site = SystemClock(), SiteId(settings.site)
+    house = house_of(settings)
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    links = files.Links(site=site, base_url=settings.public_url, keys=_keys(settings), clock=clock)
+    link = files.add_routes(app, links=links, files=kept, store=store)
+    speaker = agent or _agent(settings, link)
+    grace_ms = int(settings.unclear_grace_s * 1000)
+    engine = Engine(EngineParts(store=store, clock=clock, house=house, agent=speaker, grace_ms=grace_ms, pace=Pace()))
+    slack = create_slack(
+        _slack(settings),
+        site=site,
+        receive=engine.receive,
+        lookup=engine.lookup,
+        files=kept,
+        queues={queue.name: queue for queue in house.directory.queues},
+        clock=clock,
+        dead_letters=DeadLetters(store, clock, engine.changed),
+    )
+    widget = directline.create(
+        _directline(settings),
+        site=site,
+        receive=engine.receive,
+        feed=engine.showing,
+        lookup=engine.lookup,
+        files=kept,
+        link=link,
+        clock=clock,
+    )
+    app.add_routes([*widget.routes, *slack.routes])
+    _add_operations(app, settings, engine=engine, slack=slack, store=store, clock=clock)
+    bridge = Bridge(url=settings.public_url, port=settings.port, engine=engine, store=store, directline=widget)
+    return _Joined(bridge=bridge, app=app, slack=slack, agent=speaker)
 
 
 def _add_operations(
@@ -165,21 +187,12 @@ def _add_operations(
         nobody = Conversation(
             site=site, id=ConversationId(envelope.conversation_id), widget="", customer=Customer(id=CustomerId(""))
         )
-        now = Millis(int(datetime.now(UTC).timestamp() * 1000))
-        return routing.route(envelope, nobody, directory, now).queue.name
+        return routing.route(envelope, nobody, directory, clock.now()).queue.name
 
-    control.add_routes(
-        app,
-        control.Control(
-            site=site,
-            receive=engine.receive,
-            lookup=engine.lookup,
-            clock=clock,
-            roster=slack.roster,
-            queue_for=queue_for,
-        ),
-        access,
+    calls = control.Control(
+        site=site, receive=engine.receive, lookup=engine.lookup, clock=clock, roster=slack.roster, queue_for=queue_for
     )
+    control.add_routes(app, calls, access)
     metrics.add_routes(app, store=store, clock=clock, access=access)
     openapi.add_routes(app, base_url=settings.public_url, documents=openapi.schemas(turn=agents.turn_schema()))
 
@@ -195,16 +208,17 @@ def _add_operations(
         return "no Socket Mode connection to Slack yet" if connected == 0 else ""
 
     probes: dict[str, health.Probe] = {"store": store_answers, "engine": engine_works, "slack": slack_answers}
-    health.add_routes(app, probes=probes, config=health.config_version(settings), schema="1")
+    health.add_routes(app, probes=probes, config=health.config_version(settings), schema=REVISIONS[-1])
 
 
-def _agent(settings: Settings) -> Agent:
+def _agent(settings: Settings, link: Callable[[FileRef], str]) -> Agent:
     section = settings.agent
     return agents.create(
         section.kind,
         url=section.url,
         secret=section.secret.get_secret_value() if section.secret else "",
         name=section.name,
+        link=link,
     )
 
 
