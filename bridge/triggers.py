@@ -2,21 +2,19 @@
 fails, or the agent says what it must not. Pure: it gives verdicts, the switchboard hands them to `decide`.
 """
 
-import decimal
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-import rule_engine
-from rule_engine import ast as rule_ast
-from rule_engine import errors as rule_errors
+from typing import TYPE_CHECKING, Any
 
 from bridge.conversation import CUSTOMER_SEES, Conversation, Entry, EntryKind, Role
 from bridge.envelope import MAX_SCALAR_CHARS, MAX_SCALARS, HandoffEnvelope, Reason
 from bridge.errors import SettingsError
 from bridge.phrases import DEFAULT, FILLERS, Phrases, normal
+
+if TYPE_CHECKING:
+    from bridge.rules import Rule
 
 RESERVED = frozenset({"tool", "arguments", "message"})
 """Names that a policy rule reads from the act itself; a collected value of that name is hidden by them."""
@@ -73,7 +71,7 @@ class Triggers:
     never_say: Sequence[str] = ()
     policy: Sequence[PolicyRule] = ()
     _asks: "tuple[_Language, ...]" = field(init=False, repr=False, compare=False)
-    _rules: "tuple[_Compiled, ...]" = field(init=False, repr=False, compare=False)
+    _rules: "tuple[tuple[PolicyRule, Rule], ...]" = field(init=False, repr=False, compare=False)
     _forbidden: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -81,13 +79,13 @@ class Triggers:
         codes = dict.fromkeys([*DEFAULT, *self.phrases, *self.withdraw])
         languages = tuple(_language(code, self.phrases.get(code, ()), self.withdraw.get(code, ())) for code in codes)
         object.__setattr__(self, "_asks", languages)
-        object.__setattr__(self, "_rules", tuple(_compile(rule) for rule in self.policy))
+        object.__setattr__(self, "_rules", _compiled(self.policy))
         object.__setattr__(self, "_forbidden", tuple(_pattern(pattern) for pattern in self.never_say))
 
     @property
     def has_text_rules(self) -> bool:
         """Whether the agent's words are judged before anybody sees them: such a site gets whole messages, no deltas."""
-        return bool(self._forbidden) or any("message" in rule.names for rule in self._rules)
+        return bool(self._forbidden) or any("message" in rule.names for _, rule in self._rules)
 
 
 def asked_for_person(triggers: Triggers, text: str, locale: str) -> Trigger | None:
@@ -301,64 +299,18 @@ def _pattern(pattern: str) -> re.Pattern[str]:
         raise SettingsError(f"triggers.never_say: {pattern!r} is no regular expression ({error}); mend it") from error
 
 
-class _Facts(rule_engine.Context):  # type: ignore[misc]
-    """Reads `arguments.amount` as `arguments["amount"]`: the library's own fallback for this is deprecated."""
+def _compiled(policy: Sequence[PolicyRule]) -> "tuple[tuple[PolicyRule, Rule], ...]":
+    if not policy:
+        return ()
+    # Its library takes a third of a second to load, which a restart has to spare where nobody wrote a rule.
+    from bridge.rules import Rule
 
-    def resolve_attribute(self, thing: Any, object_: Any, name: str) -> Any:
-        if not isinstance(object_, Mapping):
-            return super().resolve_attribute(thing, object_, name)
-        if name not in object_:
-            raise rule_errors.LookupError(object_, name)
-        return object_[name]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Compiled:
-    rule: PolicyRule
-    context: Any
-    expression: Any
-    names: frozenset[str]
-
-    def holds(self, facts: Mapping[str, Any]) -> bool:
-        with decimal.localcontext(self.context.decimal_context):
-            return _holds(self.expression, facts) is True
-
-
-def _compile(rule: PolicyRule) -> _Compiled:
-    context = _Facts()
-    try:
-        parsed = rule_engine.Rule(rule.when, context=context)
-    except rule_errors.EngineError as error:
-        where = f"triggers.policy.{rule.name}: cannot read when = {rule.when!r}"
-        raise SettingsError(f"{where} ({error}); write it like: refund_amount > 100") from error
-    return _Compiled(
-        rule=rule, context=context, expression=parsed.statement.expression, names=frozenset(context.symbols)
-    )
-
-
-def _holds(node: Any, facts: Mapping[str, Any]) -> bool | None:
-    """Evaluate with a third value, None, for what is not known yet: `a > 1 or b` must hold on `b` alone."""
-    if isinstance(node, rule_ast.LogicExpression):
-        left = _holds(node.left, facts)
-        decisive = node.type == "or"
-        if left is decisive:
-            return decisive
-        right = _holds(node.right, facts)
-        if right is decisive:
-            return decisive
-        return None if left is None or right is None else not decisive
-    try:
-        return bool(node.evaluate(facts))
-    except (rule_errors.SymbolResolutionError, rule_errors.AttributeResolutionError, rule_errors.LookupError):
-        return None
-    except (rule_errors.EngineError, TypeError, ValueError, ArithmeticError):
-        return True
+    return tuple((rule, Rule(rule.when, place=f"triggers.policy.{rule.name}")) for rule in policy)
 
 
 def _policy(triggers: Triggers, facts: Mapping[str, Any], news: frozenset[str]) -> Trigger | None:
-    for compiled in triggers._rules:  # noqa: SLF001 -- as above
+    for rule, compiled in triggers._rules:  # noqa: SLF001 -- as above
         if compiled.names & news and compiled.holds(facts):
-            rule = compiled.rule
             detail = f"{rule.detail or rule.when} (rule {rule.name})"
             return Trigger(reason=Reason.POLICY, detail=detail[:500], queue=rule.queue)
     return None
