@@ -71,10 +71,7 @@ class Server:
             raise forged()
         document = wire.parse_object(await self._door.body(request))
         user, name = wire.user_of(document)
-        origins = document.get("trustedOrigins", document.get("TrustedOrigins"))
-        if origins is not None and not (isinstance(origins, list) and all(isinstance(o, str) for o in origins)):
-            raise bad("trustedOrigins is not a list of origins.")
-        return web.json_response(self.issue(user, name, tuple(origins or ())))
+        return web.json_response(self.issue(user, name, wire.origins_of(document)))
 
     def issue(self, user: str = "", name: str = "", trusted_origins: tuple[str, ...] = ()) -> dict[str, str | int]:
         """Return a token for a new conversation; its customer is verified if `user` is given, else unknown."""

@@ -15,6 +15,7 @@ from adapters.directline.wire import Json, Screen, frame, targets
 from adapters.directline.wire import fold as folded
 from bridge import log
 from bridge.conversation import Entry
+from bridge.errors import BridgeError
 from bridge.ids import ConversationId, Millis, SiteId, mint
 from bridge.ports import Clock, Feed, Shown
 
@@ -85,6 +86,17 @@ class Window:
 
     async def show(self, shown: Shown) -> None:
         """Show entries after the watermark and streams; see ports.Viewer."""
+        try:
+            await self._show(shown)
+        except (ConnectionError, BridgeError):
+            raise
+        except Exception as error:
+            # The feed serves all conversations: what spoils one window must not end it for the others.
+            _log.exception("window_failed", conversation=self._screen.conversation)
+            self._abandon()
+            raise ConnectionError("this window cannot be shown what there is") from error
+
+    async def _show(self, shown: Shown) -> None:
         for entry in shown.entries:
             if entry.n <= self.after_n:
                 self._screen.note(entry)

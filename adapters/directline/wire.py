@@ -20,6 +20,8 @@ from bridge.ids import ConversationId, Millis, TurnId
 
 Json = dict[str, Any]
 
+MAX_ID_CHARS = 128
+
 _ATTEMPT_STEP = 1_000_000
 """Keeps the chunks of a later attempt behind those of an earlier one in the same stream."""
 
@@ -132,12 +134,30 @@ def parse_object(body: bytes) -> Json:
 
 
 def user_of(document: Json) -> tuple[str, str]:
-    """Return (id, name) of `user`, each "" if not given. Capitals are accepted: published samples use them."""
+    """Return (id, name) of `user`, each "" if not given. Capitals are accepted: published samples use them.
+
+    Raises DirectLineError (400) for an id that would have to be changed: two customers must never become one.
+    """
     user = document.get("user", document.get("User"))
     if not isinstance(user, dict):
         return "", ""
     lowered = {str(key).lower(): value for key, value in user.items()}
-    return one_line(lowered.get("id"), 128), one_line(lowered.get("name"), 120)
+    user_id = lowered.get("id")
+    if user_id not in (None, "") and (not isinstance(user_id, str) or one_line(user_id, MAX_ID_CHARS) != user_id):
+        raise bad(f"The user's id is not a string of at most {MAX_ID_CHARS} printable characters.")
+    return user_id or "", one_line(lowered.get("name"), 120)
+
+
+def origins_of(document: Json) -> tuple[str, ...]:
+    """Return `trustedOrigins`. Raises DirectLineError (400) for anything but a short list of origins."""
+    origins = document.get("trustedOrigins", document.get("TrustedOrigins")) or []
+    if not isinstance(origins, list) or len(origins) > 20 or not all(_is_origin(origin) for origin in origins):
+        raise bad("trustedOrigins is not a list of at most 20 origins such as https://shop.example.")
+    return tuple(origins)
+
+
+def _is_origin(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 200 and re.fullmatch(r"https?://[^/\s?#@]+", value) is not None
 
 
 def one_line(value: Any, max_chars: int) -> str:

@@ -395,6 +395,19 @@ async def test_a_feed_that_fails_closes_the_window_so_that_it_comes_back() -> No
             assert closed.type is aiohttp.WSMsgType.CLOSE
 
 
+async def test_what_spoils_one_window_leaves_the_feed_alone() -> None:
+    """An entry that cannot be shown costs its own window; the feed is told that the window is gone, nothing worse."""
+    async with running() as bridge:
+        chat, other = await bridge.chat(), await bridge.chat()
+        async with chat.window() as page, other.window() as elsewhere:
+            await becomes(lambda: len(bridge.feed.viewers) == 2)
+            bridge.state.say(chat.id, "half a pair: \ud83d", name="Dana Ruiz")
+            closed = await page.stream.receive(timeout=5)
+            assert closed.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR)
+            bridge.state.say(other.id, "fine", name="Dana Ruiz")
+            await elsewhere.seen(1)
+
+
 async def test_a_frame_is_one_json_object_in_utf_8() -> None:
     """Line separators and emoji of a message do not break a frame."""
     async with running() as bridge:

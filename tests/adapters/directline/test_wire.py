@@ -182,12 +182,35 @@ def test_a_clock_that_goes_back_does_not_reorder_the_screen() -> None:
     [
         ({"user": {"id": "u1", "name": "Mia"}}, ("u1", "Mia")),
         ({"User": {"Id": "u1", "Name": "Mia"}}, ("u1", "Mia")),
-        ({"user": {"id": 7, "name": None}}, ("", "")),
+        ({"user": {"id": None, "name": None}}, ("", "")),
         ({"user": "u1"}, ("", "")),
         ({}, ("", "")),
-        ({"user": {"id": "a\nb\u202e", "name": "x" * 500}}, ("a b", "x" * 120)),
+        ({"user": {"id": "x" * 128, "name": "a\nb\u202e" + "x" * 500}}, ("x" * 128, "a b " + "x" * 116)),
     ],
 )
 def test_the_user_of_a_request_is_one_clean_line(document: wire.Json, user: tuple[str, str]) -> None:
     """Ids and names that pages claim are short, printable strings or nothing."""
     assert wire.user_of(document) == user
+
+
+@pytest.mark.parametrize("user_id", ["x" * 129, 7, "a\nb", " padded ", ["u1"], "tab\there"])
+def test_an_id_that_would_have_to_be_changed_is_refused(user_id: object) -> None:
+    """Two customers must never become one because their ids were cut or cleaned to the same."""
+    with pytest.raises(DirectLineError) as refused:
+        wire.user_of({"user": {"id": user_id}})
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "origins", ["https://a.example", [7], ["https://a.example/page"], ["*"], ["https://a.example"] * 21]
+)
+def test_what_is_no_list_of_origins_is_refused(origins: object) -> None:
+    """A mistake in trustedOrigins is told at once, rather than never matching."""
+    with pytest.raises(DirectLineError):
+        wire.origins_of({"trustedOrigins": origins})
+
+
+def test_origins_are_taken_as_they_are() -> None:
+    """The list of origins is exact; none given is none."""
+    assert wire.origins_of({"TrustedOrigins": ["https://a.example:8443"]}) == ("https://a.example:8443",)
+    assert wire.origins_of({}) == wire.origins_of({"trustedOrigins": None}) == ()
