@@ -34,6 +34,8 @@ class SlackSettings:
     socket_ping_s: float = 10.0
     modal_patience_s: float = 0.8
     """How long a modal may wait for the store before a "loading" one is opened (Slack's trigger lives 3 s)."""
+    reorder_window_s: float = 0.4
+    """Messages of a thread that reach us within this time of each other are taken in the order of Slack's `ts`."""
     file_max_bytes: int = 50 * 1024 * 1024
     files_per_message: int = 10
 

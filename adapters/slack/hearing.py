@@ -27,7 +27,7 @@ from bridge.conversation import (
 from bridge.envelope import ReturnNote
 from bridge.errors import NotFound
 from bridge.ids import ChannelId, OutKey, SiteId
-from bridge.ports import Lookup, Receive
+from bridge.ports import Clock, Lookup, Receive
 
 log = logs.get("slack.hearing")
 MAX_NOTE_CHARS = 3_000
@@ -46,11 +46,12 @@ class Hearing:
         downloads: Downloads,
         receive: Receive,
         lookup: Lookup,
+        clock: Clock,
     ) -> None:
         """Take the ports and the rest of the desk."""
         self._site, self._calls, self._desk, self._roster = site, calls, desk, roster
         self._downloads, self._receive, self._lookup = downloads, receive, lookup
-        self._order = InOrder()
+        self._order = InOrder(clock, calls.settings.reorder_window_s)
 
     async def event(self, body: Json) -> None:
         """Handle one event delivery; return when it is kept, or not ours. Raises StoreUnavailable: do not ack."""
@@ -74,7 +75,12 @@ class Hearing:
             await self._echo(happened)
             return
         lane = f"{happened.channel}:{happened.root_ts}"
-        await self._order.run(lane, happened.ts, happened.source, lambda: self._in_thread(happened, me))
+        await self._order.run(lane, happened.ts, happened.at, happened.source, lambda: self._in_thread(happened, me))
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        return self._order.busy
 
     async def stop(self) -> None:
         """Finish what is under way."""

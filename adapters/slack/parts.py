@@ -89,6 +89,7 @@ def create(
         downloads=Downloads(calls, files),
         receive=receive,
         lookup=lookup,
+        clock=clock,
     )
     acting = Acting(
         site=site,

@@ -18,7 +18,7 @@ from bridge.ids import Millis, SourceId
 Json = Mapping[str, Any]
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-_RETURN = re.compile(r"(?is)\A\s*return\b[\s:,-]*(.*)\Z")
+_RETURN = re.compile(r"(?is)\A\s*return(?![\w-])[\s:,-]*(.*)\Z")
 _TS = re.compile(r"\A\d{1,12}\.\d{1,6}\Z")
 
 

@@ -59,6 +59,7 @@ def settings_for(url: str, **changes: Any) -> SlackSettings:
         "call_timeout_s": 3.0,
         "roster_max_age_s": 0.0,
         "socket_ping_s": 1.0,
+        "reorder_window_s": 0.0,
     }
     return SlackSettings(**(given | changes))
 

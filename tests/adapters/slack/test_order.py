@@ -5,13 +5,17 @@ import asyncio
 import pytest
 
 from adapters.slack.order import InOrder
+from adapters.slack.refs import millis
+from bridge.fakes.clock import ManualClock
+from bridge.ids import Millis
 
 
 class Diary:
     """Notes what was done, and holds the first until it is let go."""
 
-    def __init__(self) -> None:
-        self.order = InOrder()
+    def __init__(self, window_s: float = 0.0) -> None:
+        self.clock = ManualClock(start=100_000)
+        self.order = InOrder(self.clock, window_s)
         self.done: list[str] = []
         self.gate = asyncio.Event()
 
@@ -23,7 +27,7 @@ class Diary:
             if error is not None:
                 raise error
 
-        return asyncio.create_task(self.order.run("C1:1", name, f"source-{name}", do))
+        return asyncio.create_task(self.order.run("C1:1", name, millis(name), f"source-{name}", do))
 
 
 async def test_a_slow_one_is_not_overtaken() -> None:
@@ -84,7 +88,42 @@ async def test_threads_do_not_wait_for_each_other() -> None:
     async def do() -> None:
         other.append("done")
 
-    await diary.order.run("C1:2", "9.0", "source-other", do)
+    await diary.order.run("C1:2", "9.0", Millis(9_000), "source-other", do)
     diary.gate.set()
     await held
     assert other == ["done"]
+
+
+async def test_those_that_arrive_within_the_window_go_by_slacks_time() -> None:
+    """A later message that arrives first waits a moment for an earlier one, and nobody waits longer than the window."""
+    diary = Diary(window_s=0.4)
+    later = diary.work("99.950000")
+    await diary.clock.settle()
+    await diary.clock.advance(0.1)
+    earlier = diary.work("99.900000")
+    await diary.clock.settle()
+    await diary.clock.advance(0.2)
+    assert diary.done == []
+    await diary.clock.advance(0.1)
+    await asyncio.gather(later, earlier)
+
+    assert diary.done == ["99.900000", "99.950000"]
+
+
+async def test_what_is_old_already_does_not_wait() -> None:
+    """Slack's time says that the window is over, so nothing is held back."""
+    diary = Diary(window_s=0.4)
+    await diary.work("99.500000")
+
+    assert diary.done == ["99.500000"]
+
+
+async def test_a_clock_that_is_ahead_at_slack_holds_nobody_up() -> None:
+    """However wrong the two clocks are, the wait ends one window after the arrival."""
+    diary = Diary(window_s=0.4)
+    task = diary.work("5000.000000")
+    await diary.clock.settle()
+    await diary.clock.advance(0.4)
+    await task
+
+    assert diary.done == ["5000.000000"]

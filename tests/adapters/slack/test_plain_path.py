@@ -35,7 +35,11 @@ async def test_a_reply_in_the_thread_comes_in_once(stage: Stage) -> None:
     said = await stage.door.first(OperatorSaid)
     assert said.text == "We **found** it, see <https://track.example/7> 🎉"
     assert (said.root, said.remote) == (one.thread.root, f"{SUPPORT}:{ts}")
-    assert (said.operator.id, said.operator.name, said.operator.standing) == (person(DANA), "dana", Standing.ALLOWED)
+    assert (said.operator.id, said.operator.name, said.operator.standing) == (
+        person(DANA),
+        "Dana Ruiz",
+        Standing.ALLOWED,
+    )
     assert said.hints == frozenset()
 
 
