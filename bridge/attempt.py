@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from bridge import log as logs
+from bridge import plain
 from bridge.conversation import (
     AgentActed,
     AgentFinished,
@@ -255,7 +256,7 @@ class Attempt:
                 await self._bring(AgentFinished(**self._fence(), confidence=confidence, close=signal.close))
                 return True
             case AgentError(code=code, message=message):
-                raise AgentFailed("crashed", f"{code}: {message}"[:500])
+                raise AgentFailed("crashed", plain.text(f"{code}: {message}")[:500])
             case _:
                 pass
         return False
@@ -272,12 +273,13 @@ class Attempt:
             self._confidence = sound if self._confidence is None else min(self._confidence, sound)
 
     async def _show(self) -> None:
-        if not self._streams or self._resting or self._text == self._shown or not self._text:
+        text = plain.text_so_far(self._text)
+        if not self._streams or self._resting or text in ("", self._shown):
             return
         self._resting = True
-        self._shown = self._text
+        self._shown = text
         self._spawn(self._rest())
-        await self._bring(AgentStreamed(**self._fence(), text=self._text))
+        await self._bring(AgentStreamed(**self._fence(), text=text))
 
     async def _say_pending(self) -> None:
         text, self._text = self._text, ""
@@ -286,7 +288,8 @@ class Attempt:
     async def _say(self, text: str, files: tuple[FileRef, ...] = (), confidence: float | None = None) -> None:
         self._shown = ""
         if text.strip() or files:
-            await self._bring(AgentSaid(**self._fence(), text=text, files=files, confidence=confidence))
+            said = AgentSaid(**self._fence(), text=plain.text(text), files=files, confidence=confidence)
+            await self._bring(said)
 
     async def _act(self, reply: ToolCall | Collected) -> None:
         if self._rehearsal:
@@ -298,7 +301,7 @@ class Attempt:
         await self._bring(
             AgentActed(
                 **self._fence(),
-                tool=reply.name,
+                tool=plain.text(reply.name)[:200],
                 arguments=_plain(reply.arguments),
                 failed=reply.failed and self._failures_left <= 0,
             )
@@ -325,7 +328,7 @@ class Attempt:
         """Bring the text that the customer will not see: operators may want to know what was about to be said."""
         if self._text.strip() and not self._rehearsal:
             with contextlib.suppress(_Stopped, StoreUnavailable):
-                await self._bring(AgentSaid(**self._fence(), text=self._text))
+                await self._bring(AgentSaid(**self._fence(), text=plain.text(self._text)))
 
     # --- the front door
 
@@ -370,9 +373,11 @@ def _sound(confidence: float | None) -> float | None:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as the store can keep them; what JSON does not know becomes its text."""
-    text = json.dumps(dict(values), default=str)
-    if len(text) > MAX_ENVELOPE_BYTES:
+    """Return values as the store can keep them, within the measure of an envelope."""
+    try:
+        kept = plain.values(values)
+    except (ValueError, RecursionError) as error:
+        raise AgentFailed("unreadable", "a tool call or document contains itself") from error
+    if len(json.dumps(kept, ensure_ascii=False).encode()) > MAX_ENVELOPE_BYTES:
         raise AgentFailed("too_large", f"a tool call or document is over {MAX_ENVELOPE_BYTES} bytes")
-    plain: dict[str, Any] = json.loads(text)
-    return plain
+    return kept

@@ -601,6 +601,31 @@ async def test_a_document_without_measure_is_refused(world: World) -> None:
     assert [event.code for event in world.of(AgentBroke)] == ["too_large"]
 
 
+async def test_torn_characters_are_whole_for_the_customer(world: World) -> None:
+    """An emoji that an agent's program tore in two is whole again, and lone halves and NUL break nothing."""
+    torn = (Delta(text="Done \ud83d"), Pause(1), Delta(text="\ude00!"), Pause(1), Delta(text=" \udc00\x00"))
+    world.agent.script(*torn, Collected(values={"a\ud83d": ["\ud83d", float("nan")]}), Done())
+    await world.customer("hello")
+    await world.step()
+
+    assert [event.text for event in world.of(AgentStreamed)] == ["Done ", "Done \U0001f600!", "Done \U0001f600! \ufffd"]
+    assert await world.said() == ["Done \U0001f600! \ufffd"]
+    assert (await world.conversation()).collected == {"a\ufffd": ["\ufffd", None]}
+
+
+async def test_a_document_that_contains_itself_is_unreadable(world: World) -> None:
+    """What can never be written down is a failure with a name."""
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    world.agent.script(Collected(values=endless))
+    world.agent.script(Collected(values=endless))
+    await world.customer("hello")
+    await world.step()
+    await world.step()
+
+    assert [event.code for event in world.of(AgentBroke)] == ["unreadable"]
+
+
 class Stubborn:
     """An agent that does not stop when it is told to, for a while."""
 
