@@ -161,10 +161,15 @@ class Showing:
                 await self.step()
             except StoreUnavailable:
                 log.warning("store_unavailable")
-                await self._clock.sleep(SWEEP_S)
+                await self._rest()
             except Exception:
                 log.exception("showing_step_failed")
-                await self._clock.sleep(SWEEP_S)
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait before a read that failed is made again."""
+        await self._clock.sleep(SWEEP_S)
+        self._wake.set()
 
     async def step(self) -> None:
         """Read once for each conversation that was hinted at. One that cannot be read now is tried again."""
