@@ -1,0 +1,132 @@
+"""Socket Mode: two connections, gaps, catch-up, health."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.sandbox.client import Workspace
+from adapters.sandbox.slack.people import DANA, LEE
+from bridge.conversation import OperatorReturned, OperatorSaid
+from tests.adapters.slack.conftest import Stage, connected, root_ts, settings_for, staged
+from tests.adapters.slack.rig import handoff, until
+
+
+async def test_a_refresh_loses_nothing(by_socket: Stage) -> None:
+    """Slack renews connections every few hours; what is said meanwhile comes in, once."""
+    one = await by_socket.opened()
+    await by_socket.slack.disconnect(only_one=True)
+    for n in range(5):
+        await by_socket.slack.say(DANA, f"{n}", thread_ts=root_ts(one))
+    await connected(by_socket)
+
+    said = await until(lambda: by_socket.door.of(OperatorSaid)[:5] if len(by_socket.door.of(OperatorSaid)) > 4 else [])
+    assert sorted(event.text for event in said) == ["0", "1", "2", "3", "4"]
+
+
+async def test_both_connections_come_back(by_socket: Stage) -> None:
+    """Cut off abruptly, both are up again and hear."""
+    one = await by_socket.opened()
+    await by_socket.slack.disconnect(abrupt=True)
+    await by_socket.slack.say(DANA, "still there?", thread_ts=root_ts(one))
+    await connected(by_socket)
+
+    assert (await by_socket.door.first(OperatorSaid)).text == "still there?"
+
+
+async def test_what_is_not_acknowledged_comes_again(by_socket: Stage) -> None:
+    """While the store is down nothing is acknowledged, and Slack delivers again."""
+    one = await by_socket.opened()
+    by_socket.door.failures = 1
+    await by_socket.slack.say(DANA, "keep me", thread_ts=root_ts(one))
+
+    assert (await by_socket.door.first(OperatorSaid)).text == "keep me"
+
+
+async def test_health_tells_what_is_up(by_socket: Stage) -> None:
+    """Readiness knows the mode, the connections and the age of the last event."""
+    one = await by_socket.opened()
+    await by_socket.slack.say(DANA, "hi", thread_ts=root_ts(one))
+    await by_socket.door.first(OperatorSaid)
+    health = await by_socket.parts.health()
+
+    assert (health["mode"], health["connections"]) == ("socket", 2)
+    age_s = health["last_event_age_s"]
+    assert isinstance(age_s, float)
+    assert 0 <= age_s < 10
+
+
+@pytest.fixture
+async def asleep(slack: Workspace) -> AsyncIterator[Stage]:
+    """A desk in Socket Mode that is not started yet, in a workspace that loses what nobody hears."""
+    await slack.configure(request_url=None)
+    one = staged(slack, settings_for(slack.url))
+    yield one
+    await one.parts.stop()
+
+
+async def test_what_was_said_while_nobody_listened_is_read_after_the_start(asleep: Stage) -> None:
+    """Open threads are read again at the start; what was heard already is not heard twice."""
+    one = await asleep.opened(opened_at=0)
+    await asleep.slack.fault("events", "lose", times=-1)
+    await asleep.slack.say(DANA, "anybody?", thread_ts=root_ts(one))
+    await asleep.slack.mention(LEE, "return all done", thread_ts=root_ts(one))
+    await asyncio.sleep(0)
+    await asleep.slack.clear_faults()
+    await asleep.parts.start()
+
+    assert (await asleep.door.first(OperatorSaid)).text == "anybody?"
+    assert (await asleep.door.first(OperatorReturned)).note.note == "all done"
+    asleep.parts.catching_up.begin()
+    await until(lambda: asleep.parts.catching_up._task is not None and asleep.parts.catching_up._task.done())
+    assert len(asleep.door.of(OperatorSaid)) == 1
+
+
+async def test_what_was_lost_in_a_gap_is_read_afterwards(by_socket: Stage) -> None:
+    """After both connections were down, open threads are read again by themselves."""
+    one = await by_socket.opened(opened_at=0)
+    await by_socket.slack.fault("apps.connections.open", "error_before", times=4, error="internal_error")
+    await by_socket.slack.fault("events", "lose", times=-1)
+    await by_socket.slack.disconnect(abrupt=True)
+    await by_socket.slack.say(DANA, "lost?", thread_ts=root_ts(one))
+    await connected(by_socket, 0)
+    await by_socket.slack.clear_faults()
+
+    assert (await by_socket.door.first(OperatorSaid, timeout_s=15)).text == "lost?"
+
+
+async def test_rationed_reading_is_tried_again_in_time(asleep: Stage) -> None:
+    """Where Slack limits reading, the catch-up waits as long as Slack says."""
+    one = await asleep.opened(opened_at=0)
+    await asleep.slack.fault("events", "lose", times=-1)
+    await asleep.slack.say(DANA, "patience", thread_ts=root_ts(one))
+    await asleep.slack.clear_faults()
+    await asleep.slack.fault("conversations.replies", "rate_limited", after_s=1)
+    await asleep.parts.start()
+
+    assert (await asleep.door.first(OperatorSaid)).text == "patience"
+
+
+async def test_a_thread_that_cannot_be_read_does_not_stop_the_others(asleep: Stage) -> None:
+    """One broken thread is logged, the next is read."""
+    asleep.book.handoffs.append(handoff(root="1.000001", channel="C0NOWHERE", opened_at=0))
+    one = await asleep.opened(opened_at=0)
+    await asleep.slack.fault("events", "lose", times=-1)
+    await asleep.slack.say(DANA, "over here", thread_ts=root_ts(one))
+    await asleep.slack.clear_faults()
+    await asleep.parts.start()
+
+    assert (await asleep.door.first(OperatorSaid)).text == "over here"
+
+
+async def test_a_start_without_slack_succeeds_later(slack: Workspace) -> None:
+    """The process starts and serves customers while Slack is away; the sockets come up when it is back."""
+    await slack.configure(request_url=None)
+    await slack.fault("apps.connections.open", "error_before", times=3, error="internal_error")
+    await slack.fault("auth.test", "error_before", times=2, error="internal_error")
+    one = staged(slack, settings_for(slack.url, socket_ping_s=0.2))
+    await one.parts.start()
+    await connected(one)
+    await one.parts.stop()
+
+    assert len(await slack.calls("apps.connections.open")) >= 5
