@@ -24,6 +24,8 @@ MAX_ID_CHARS = 128
 
 _ATTEMPT_STEP = 1_000_000
 """Keeps the chunks of a later attempt behind those of an earlier one in the same stream."""
+_LAG_MS = 60_000
+"""More than any hint can be late."""
 
 # What of a posted activity goes back as it came. The rest is ours to say (from, id, timestamp, attachments), or could
 # carry what only bots may show (cards, suggested actions).
@@ -280,8 +282,12 @@ class Screen:
         }
 
     def later(self, at: Millis) -> Millis:
-        """Return a time behind everything shown so far: Web Chat sorts by time."""
-        return Millis(max(at, self.last_at + 1))
+        """Return the time for what is not stored: behind everything shown so far, and before everything that follows.
+
+        Web Chat sorts by time. A chunk that was read before its retraction, and is shown after it, would stand again if it
+        were stamped with the present.
+        """
+        return Millis(self.last_at + 1 if self.last_at else at - _LAG_MS)
 
     def _stream_id(self, turn: TurnId) -> str:
         return f"{self.conversation}|s{turn}.{self._ended.get(turn, 0)}"

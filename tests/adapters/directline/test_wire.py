@@ -169,6 +169,23 @@ def test_an_empty_or_ended_stream_shows_nothing(stream: Stream) -> None:
     assert screen().chunk(stream, Millis(0)) is None
 
 
+@pytest.mark.parametrize("lag_ms", [0, 4, 1000])
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_chunk_is_never_stamped_behind_what_ends_its_stream(lag_ms: int, earlier: bool) -> None:
+    """A chunk shown after its retraction was committed keeps its place, for Web Chat sorts by time."""
+    view, turn, at = screen(), TurnId("t1"), 1_700_000_000_000
+    if earlier:
+        view.activity(replace(entry(1, "hello"), at=Millis(at - 10)))
+    ended = replace(entry(2, "", kind=EntryKind.RETRACTION, turn=turn), at=Millis(at))
+
+    chunk = view.chunk(Stream(turn=turn, attempt=1, seq=1, text="Let me"), Millis(at + lag_ms))
+    final = view.activity(ended)
+
+    assert chunk is not None
+    assert final is not None
+    assert chunk["timestamp"] < final["timestamp"]
+
+
 def test_a_clock_that_goes_back_does_not_reorder_the_screen() -> None:
     """Hints and chunks are stamped behind everything shown, whatever the time is."""
     view = screen()
