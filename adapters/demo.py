@@ -67,7 +67,7 @@ async def showing(*, port: int, agent_url: str = "", open_browser: bool = False)
                 site=SiteId(settings.site),
                 store=bridge.store,
                 slack_url=slack_url,
-                issue=lambda: bridge.directline.issue(user="", name=""),
+                issue=lambda: bridge.directline.issue(user=f"ann-{secrets.token_hex(3)}", name="Ann Lee"),
                 web_chat=web_chat,
                 why=why,
             )
@@ -129,10 +129,19 @@ def _settings(folder: Path, *, port: int, slack_url: str, agent_url: str) -> Set
         f"""
 site = "demo"
 public_label = "Northwind support"
-queues = [
-  {{ name = "support", label = "Support", channels = ["{SUPPORT}"], supervisors = ["{SAM}"] }},
-  {{ name = "billing", label = "Billing", channels = ["{BILLING}"], supervisors = ["{SAM}"] }},
-]
+
+[[queues]]
+name = "support"
+label = "Support"
+channels = ["{SUPPORT}"]
+supervisors = ["{SAM}"]
+
+[[queues]]
+name = "billing"
+label = "Billing"
+public_label = "Northwind billing"
+channels = ["{BILLING}"]
+supervisors = ["{SAM}"]
 
 [triggers]
 low_confidence = 0.5
@@ -141,6 +150,7 @@ tool_failures = 2
 [[triggers.policy]]
 name = "large-refund"
 when = "{POLICY}"
+queue = "billing"
 """,
         encoding="utf-8",
     )
@@ -153,6 +163,7 @@ when = "{POLICY}"
         "HANDOFF_SLACK__API_URL": f"{slack_url}/api/",
         "HANDOFF_AGENT__KIND": "http" if agent_url else "demo",
         "HANDOFF_AGENT__URL": agent_url,
+        "HANDOFF_AGENT__NAME": "Ada",
         "HANDOFF_LOG__LEVEL": "warning",
     }
     return load(environment, file, for_="serve")

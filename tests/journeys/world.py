@@ -311,7 +311,7 @@ class Customer:
 def default_toml() -> str:
     """The queues of the stories: support and billing, a supervisor, a policy."""
     return f"""
-public_label = "Harbour support"
+public_label = "Northwind support"
 
 [[queues]]
 name = "support"

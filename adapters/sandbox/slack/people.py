@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 TEAM_ID = "T0HARBOUR"
-TEAM_NAME = "Harbour Goods"
-TEAM_DOMAIN = "harbour-goods"
+TEAM_NAME = "Northwind Outfitters"
+TEAM_DOMAIN = "northwind-outfitters"
 OTHER_TEAM_ID = "T0FREIGHT"
 
 APP_ID = "A0BRIDGE1"
@@ -90,18 +90,25 @@ def default_cast() -> Cast:
 def _people() -> list[Person]:
     return [
         Person(
-            id=DANA, name="dana", real_name="Dana Ruiz", email="dana@harbour.example", title="Support", colour="8a4f2c"
+            id=DANA,
+            name="dana",
+            real_name="Dana Ruiz",
+            email="dana@northwind.example",
+            title="Support",
+            colour="8a4f2c",
         ),
         Person(
             id=SAM,
             name="sam",
             real_name="Sam Okafor",
-            email="sam@harbour.example",
+            email="sam@northwind.example",
             title="Support lead",
             colour="2f6b52",
             is_admin=True,
         ),
-        Person(id=LEE, name="lee", real_name="Lee Park", email="lee@harbour.example", title="Billing", colour="5b4a8a"),
+        Person(
+            id=LEE, name="lee", real_name="Lee Park", email="lee@northwind.example", title="Billing", colour="5b4a8a"
+        ),
         Person(id=GUEST, name="noa", real_name="Noa Guest", email="noa@agency.example", colour="7a6a2a", is_guest=True),
         Person(
             id=OUTSIDER,

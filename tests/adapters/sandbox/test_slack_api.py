@@ -197,7 +197,7 @@ async def test_people_and_groups_are_described(web_client: AsyncWebClient) -> No
     """Users, presence, membership and groups answer with what routing needs: guest, bot, team, admin."""
     guest = (await web_client.users_info(user=GUEST))["user"]
     outsider = (await web_client.users_info(user=OUTSIDER))["user"]
-    sam = (await web_client.users_lookupByEmail(email="sam@harbour.example"))["user"]
+    sam = (await web_client.users_lookupByEmail(email="sam@northwind.example"))["user"]
     assert guest["is_restricted"] is True
     assert outsider["team_id"] != TEAM_ID
     assert outsider["is_stranger"] is True
