@@ -27,6 +27,7 @@ el("composer").append(composer.element);
 el("thread-composer").append(threadComposer.element);
 
 function openThread(ts, { focus = true } = {}) {
+  store.unread.delete(at.channel);
   if (at.thread !== ts) el("replies").replaceChildren();
   at.thread = ts;
   remember();

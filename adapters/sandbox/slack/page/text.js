@@ -32,14 +32,31 @@ function angle(body) {
   if (target.startsWith("@")) return userPill(target.slice(1));
   if (target.startsWith("#")) return channelPill(target.slice(1));
   if (target.startsWith("!subteam^")) return groupPill(target.slice(9));
-  if (target.startsWith("!date^")) return document.createTextNode(label || date(target));
+  if (target.startsWith("!date^")) return document.createTextNode(date(target));
   if (/^!(here|channel|everyone)$/.test(target)) return pill(`@${target.slice(1)}`, true);
   return link(decode(target), label);
 }
 
+const DAYS = {
+  date: { year: "numeric", month: "long", day: "numeric" },
+  date_short: { year: "numeric", month: "short", day: "numeric" },
+  date_long: { weekday: "long", year: "numeric", month: "long", day: "numeric" },
+  date_num: { year: "numeric", month: "2-digit", day: "2-digit" },
+};
+
+/** A moment in the reader's own time zone. https://docs.slack.dev/messaging/formatting-message-text#date-formatting */
 function date(target) {
-  const when = new Date(Number(target.split("^")[1]) * 1000);
-  return when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const [, seconds, format = "{date} {time}"] = target.split("^");
+  const when = new Date(Number(seconds) * 1000);
+  const away = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(when).setHours(0, 0, 0, 0)) / 86400000);
+  const near = { 0: "Today", 1: "Yesterday", "-1": "Tomorrow" }[away];
+  return format.replace(/\{(\w+)\}/g, (token, name) => {
+    if (name === "time") return when.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+    if (name === "time_secs") return when.toLocaleTimeString();
+    const day = DAYS[name.replace(/_pretty$/, "")];
+    if (!day) return token;
+    return (name.endsWith("_pretty") && near) || when.toLocaleDateString([], day);
+  });
 }
 
 const INLINE = [
