@@ -47,7 +47,7 @@ def card(shown: Card, key: str | None = None) -> render.Rendered:
     header: Json = {"type": "header", "text": blocks.plain(rich.label(shown.title, 150), blocks.MAX_HEADER_CHARS)}
     if key:
         header["block_id"] = key
-    out = [header, *_state(shown), blocks.rich_text(_story(shown))]
+    out = [header, *_state(shown), *_story(shown)]
     out += _list("Tried so far", shown.tried, room, 1_500)
     out += _list(_customer_heading(shown), shown.customer_facts, room, 1_200, always=True)
     out += _list("Collected by the agent", shown.collected, room, 1_000)
@@ -80,17 +80,28 @@ def _story(shown: Card) -> list[Json]:
     reason = rich.label(shown.reason, 200)
     detail = rich.clean(blocks.cut(shown.reason_detail, 500)).strip()
     why = {"type": "text", "text": f"{reason}: {detail}" if detail else reason}
-    elements: list[Json] = [{"type": "rich_text_section", "elements": [_bold("Why: "), why]}]
+    out = [blocks.rich_text([_section(_bold("Why: "), why)])]
     told = [("Summary", shown.summary, SUMMARY_CHARS), ("Asked of you", shown.question, QUESTION_CHARS)]
     for heading, text, limit in told:
         body = rich.markdown_elements(blocks.cut(text, limit)) if text.strip() else []
         if body:
-            elements.append({"type": "rich_text_section", "elements": [_bold(f"\n{heading}\n")]})
-            elements += body
+            out.append(blocks.rich_text(_under(heading, body)))
     if shown.company_ticket:
         ticket, url = shown.company_ticket
-        elements.append({"type": "rich_text_section", "elements": [_bold("\nYour ticket: "), *_ticket(ticket, url)]})
-    return elements
+        out.append(blocks.rich_text([_section(_bold("Your ticket: "), *_ticket(ticket, url))]))
+    return out
+
+
+def _section(*leaves: Json) -> Json:
+    return {"type": "rich_text_section", "elements": list(leaves)}
+
+
+def _under(heading: str, body: list[Json]) -> list[Json]:
+    """Put a heading on a line of its own above rich text."""
+    if body[0]["type"] != "rich_text_section":
+        return [_section(_bold(heading)), *body]
+    first = _section(_bold(heading), {"type": "text", "text": "\n"}, *body[0]["elements"])
+    return [first, *body[1:]]
 
 
 def _ticket(ticket: str, url: str) -> list[Json]:
@@ -109,16 +120,10 @@ def _list(
     if not lines and not always:
         return []
     shown, more = room.take(lines, share)
-    elements: list[Json] = [{"type": "rich_text_section", "elements": [_bold(heading)]}]
-    items = [
-        {
-            "type": "rich_text_section",
-            "elements": [_bold(f"{name or '–'}: "), {"type": "text", "text": value or "–"}],
-        }
-        for name, value in shown
-    ]
+    elements = [_section(_bold(heading))]
+    items = [_section(_bold(f"{name or '–'}: "), {"type": "text", "text": value or "–"}) for name, value in shown]
     if more:
-        items.append({"type": "rich_text_section", "elements": [{"type": "text", "text": f"+ {more} more not shown"}]})
+        items.append(_section({"type": "text", "text": f"+ {more} more not shown"}))
     if items:
         elements.append({"type": "rich_text_list", "style": "bullet", "indent": 0, "elements": items})
     return [blocks.rich_text(elements)]
@@ -133,8 +138,7 @@ def _replies(shown: Card, room: _Room) -> list[Json]:
             elements.append({"type": "rich_text_quote", "elements": [{"type": "text", "text": text}]})
     if not elements:
         return []
-    heading = {"type": "rich_text_section", "elements": [_bold("Suggested by the agent")]}
-    return [blocks.rich_text([heading, *elements])]
+    return [blocks.rich_text([_section(_bold("Suggested by the agent")), *elements])]
 
 
 def _problems(shown: Card, room: _Room) -> list[Json]:

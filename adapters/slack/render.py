@@ -128,7 +128,7 @@ def post(parts: Sequence[Part], key: str | None = None) -> Rendered:
         quiet = part.quiet and part.author.role is not Role.CUSTOMER
         group = list(_notice(part)) if quiet else list(_line(part, with_name=part.author != before))
         out += group
-        spoken.append(_spoken(part))
+        spoken.append(f"{_mentions(part)} {rich.escape(_spoken(part))}".strip())
         before = None if quiet else part.author
     if key and out:
         out[0] = {**out[0], "block_id": key}
@@ -142,7 +142,12 @@ def edited(part: Part) -> Rendered:
 
 
 def _fallback(spoken: Sequence[str]) -> str:
-    return blocks.cut_escaped(rich.escape("\n".join(spoken)), blocks.MAX_TEXT_CHARS) or "(no text)"
+    return blocks.cut_escaped("\n".join(spoken), blocks.MAX_TEXT_CHARS) or "(no text)"
+
+
+def _mentions(part: Part) -> str:
+    """Real mentions of those whom the core wants to reach: they make Slack notify them."""
+    return " ".join(f"<@{user}>" for user in map(user_of, part.mentions) if user and user.isalnum())
 
 
 def _spoken(part: Part) -> str:
@@ -173,14 +178,13 @@ def _line(part: Part, *, with_name: bool, remark: str = "") -> Iterator[Json]:
 
 
 def _notice(part: Part) -> Iterator[Json]:
-    called = [user for user in map(user_of, part.mentions) if user and user.isalnum()]
-    elements = [blocks.mrkdwn(" ".join(f"<@{user}>" for user in called))] if called else []
-    text = rich.mrkdwn(part.text) or "—"
+    mention = _mentions(part)
+    text = f"{mention} {rich.mrkdwn(part.text)}".strip() or "—"
     if len(text) <= blocks.MAX_CONTEXT_CHARS:
-        yield blocks.context([*elements, blocks.mrkdwn(text)])
+        yield blocks.context([blocks.mrkdwn(text)])
     else:
-        if elements:
-            yield blocks.context(elements)
+        if mention:
+            yield blocks.context([blocks.mrkdwn(mention)])
         yield blocks.rich_text(rich.markdown_elements(part.text))
     if part.files:
         yield _file_line(part.files)
