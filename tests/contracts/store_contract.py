@@ -809,6 +809,28 @@ class LaneContract:
         assert frozen[:2] == [(OutState.SENDING, "post-1", at(1000))] * 2
         assert [state for state, _, _ in frozen[2:]] == [OutState.NEW] * 2
 
+    async def test_what_was_begun_rests_even_when_the_lease_is_given_back(self, store: Store) -> None:
+        """A worker that stops between the send and its outcome leaves the outs to be looked at, not sent at once."""
+        await opened(store, "h1")
+        await queued(store, make.out(1))
+        found = await claimed(store)
+        await begin(store, found, 1, ms=1000)
+        await store.run(lambda tx: tx.release(found))
+
+        assert await claim(store, LEASE_MS + 999, "w2") is None
+        assert (await claimed(store, LEASE_MS + 1000, "w2")).outs[0].state is OutState.SENDING
+
+    async def test_beginning_holds_the_lease_for_its_full_length(self, store: Store) -> None:
+        """However late in its lease a worker begins, it has a whole lease to hear of the outcome."""
+        await opened(store, "h1")
+        await queued(store, make.out(1), make.out(2))
+        found = await claimed(store)
+        await begin(store, found, 1, ms=LEASE_MS - 1)
+        await store.run(lambda tx: tx.settle_echo(SITE, DESK, OutKey("k"), POSTED, at(LEASE_MS)))
+
+        assert await claim(store, 2 * LEASE_MS - 2, "w2") is None
+        assert numbers(await claim(store, 2 * LEASE_MS - 1, "w2")) == [2]
+
     async def test_claiming_and_beginning_may_share_a_unit(self, store: Store) -> None:
         """Workers that claim and begin in one unit never spend a channel's budget twice."""
         await opened(store, *(f"h{i}" for i in range(1, 9)))

@@ -89,6 +89,12 @@ async def kept(store: SqliteStore) -> list[int]:
     return [entry.n for entry in await store.read(lambda tx: tx.entries(SITE, C1))]
 
 
+async def test_a_commit_is_on_the_disk_before_it_is_acknowledged(store: SqliteStore) -> None:
+    """The file keeps a write-ahead log and syncs it at each commit, against the loss of power too."""
+    # 2 is FULL: https://www.sqlite.org/pragma.html#pragma_synchronous
+    assert [await store.run(sql(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous")] == [[("wal",)], [(2,)]]
+
+
 async def test_on_a_full_disk_the_whole_group_fails(store: SqliteStore) -> None:
     """No unit of a group that met a full disk is acknowledged or kept, and with space again everything works."""
     await store.run(appends(1))

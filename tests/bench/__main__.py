@@ -1,0 +1,80 @@
+"""`python -m tests.bench`: measure everything, print it beside its baselines, write `results/latest.json`.
+
+Every figure is the median of several rounds; the rounds of all measurements take turns, so that a busy moment of the
+machine does not fall on one of them alone.
+"""
+
+import argparse
+import json
+import pkgutil
+import statistics
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import tests.bench
+
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+
+
+def modules(chosen: list[str]) -> list[ModuleType]:
+    """Return the measurements, or only those that are chosen."""
+    names = [found.name for found in pkgutil.iter_modules(tests.bench.__path__) if not found.name.startswith("_")]
+    unknown = set(chosen) - set(names)
+    if unknown:
+        raise SystemExit(f"no such measurement: {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+    return [import_module(f"tests.bench.{name}") for name in names if not chosen or name in chosen]
+
+
+def measure(found: list[ModuleType], rounds: int, console: Console) -> dict[str, float]:
+    """Run them in turn, so many rounds; return the median of each figure."""
+    figures: dict[str, list[float]] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("measuring", total=rounds * sum(module.PARTS for module in found))
+        for turn in range(1, rounds + 1):
+            for module in found:
+
+                def step(label: str, turn: int = turn) -> None:
+                    progress.update(bar, advance=1, description=f"round {turn}: {label}")
+
+                for name, figure in module.measure(step).items():
+                    figures.setdefault(name, []).append(figure)
+        progress.update(bar, description="done")
+    return {name: round(statistics.median(values), 3) for name, values in figures.items()}
+
+
+def show(found: list[ModuleType], figures: dict[str, float], console: Console) -> None:
+    """Print the figures, and how they compare."""
+    table = Table("figure", "median")
+    for name, figure in figures.items():
+        table.add_row(name, f"{figure:,.1f}")
+    console.print(table)
+    ratios = Table("compared", "ratio")
+    for label, figure, baseline in (ratio for module in found for ratio in module.RATIOS):
+        ratios.add_row(label, f"{figures[figure] / figures[baseline]:.2f} x")
+    console.print(ratios)
+
+
+def main() -> None:
+    """Read the command line and do it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("only", nargs="*", help="names of measurements; all, if none is named")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    console = Console()
+    found = modules(arguments.only)
+    figures = measure(found, arguments.rounds, console)
+    earlier = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(earlier | figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    show(found, figures, console)
+    console.print(f"written to {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()
