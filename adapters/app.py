@@ -194,7 +194,8 @@ def _add_operations(
     )
     control.add_routes(app, calls, access)
     metrics.add_routes(app, store=store, clock=clock, access=access)
-    openapi.add_routes(app, base_url=settings.public_url, documents=openapi.schemas(turn=agents.turn_schema()))
+    documents = openapi.schemas(turn=agents.turn_schema(), event=agents.replies_schema(), tool=agents.hand_off_tool())
+    openapi.add_routes(app, base_url=settings.public_url, documents=documents)
 
     async def store_answers() -> str:
         await store.read(lambda tx: tx.counts(clock.now()))

@@ -14,5 +14,7 @@ class TestSettings(BaseSettings):
     __test__ = False
     model_config = SettingsConfigDict(frozen=True)
 
+    race_seed: int = 20261122
+    """`RACE_SEED`: where the random moments of the races come from."""
     chromium: Path | None = None
     """`CHROMIUM`: the browser to use instead of the one that is found."""
