@@ -88,7 +88,7 @@ async def by_mention(world: World, root: Json, channel: str) -> None:
 
 
 async def _submit(world: World) -> None:
-    view = await world.slack.view_of(DANA)
+    view = await world.slack.view_of(DANA, timeout_s=15)
     blocks = {block["block_id"]: block for block in view["blocks"] if block["type"] == "input"}
     note = next(block for key, block in blocks.items() if "note" in key)
     written = {"type": "plain_text_input", "value": "the invoice was corrected"}
