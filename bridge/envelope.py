@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from bridge.errors import EnvelopeError
 
 MAX_ENVELOPE_BYTES = 256 * 1024
+MAX_CONVERSATION_ID_CHARS = 128
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._:|@-]{0,127}$"
 _KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
 MAX_SCALARS = 50
@@ -215,9 +216,26 @@ def _problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
     return tuple((".".join(str(part) for part in item["loc"]) or "(document)", item["msg"]) for item in error.errors())
 
 
-def _tidy(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Map unknown reasons to `other` and cut an overlong transcript from its old end."""
+_TEXT_LIMITS = {"summary": 2000, "question": 1000, "customer_message": 1000, "reason_detail": 500}
+_MAX_LINE_CHARS = 8000
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _tidy(raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+    """Map unknown reasons to `other`, cut texts that are too long at their end, and a transcript at its old end.
+
+    Half a summary is better than none: what was cut is told as a problem.
+    """
     document = dict(raw)
+    problems = []
+    for name, limit in _TEXT_LIMITS.items():
+        text = document.get(name)
+        if isinstance(text, str) and len(text) > limit:
+            document[name] = _cut(text, limit)
+            problems.append((name, f"was cut to {limit} characters"))
     reason = document.get("reason")
     if isinstance(reason, str) and reason not in set(Reason):
         detail = document.get("reason_detail")
@@ -225,9 +243,18 @@ def _tidy(raw: Mapping[str, Any]) -> dict[str, Any]:
         document["reason"] = Reason.OTHER.value
     transcript = document.get("transcript")
     if isinstance(transcript, list) and len(transcript) > 200:
-        document["transcript"] = transcript[-200:]
+        document["transcript"] = transcript = transcript[-200:]
         document["transcript_truncated"] = True
-    return document
+    if isinstance(transcript, list):
+        document["transcript"] = [_shorter(line) for line in transcript]
+    return document, tuple(problems)
+
+
+def _shorter(line: object) -> object:
+    text = line.get("text") if isinstance(line, Mapping) else None
+    if not isinstance(line, Mapping) or not isinstance(text, str):
+        return line
+    return {**line, "text": _cut(text, _MAX_LINE_CHARS)}
 
 
 def read_envelope(raw: object, *, conversation_id: str | None, envelope_id: str, now: datetime) -> ReadEnvelope:
@@ -249,20 +276,22 @@ def read_envelope(raw: object, *, conversation_id: str | None, envelope_id: str,
             envelope=_minimal({}, conversation_id, envelope_id, now),
             problems=(("(document)", "must be a JSON object"),),
         )
-    document = _tidy(raw)
+    document, cut = _tidy(raw)
     named = document.get("conversation_id")
     conversation = conversation_id or (named if isinstance(named, str) and named else None)
     if conversation is None:
         raise EnvelopeError((("conversation_id", "is missing or not a string"),))
+    if len(conversation) > MAX_CONVERSATION_ID_CHARS:
+        raise EnvelopeError((("conversation_id", f"is over {MAX_CONVERSATION_ID_CHARS} characters"),))
     document["conversation_id"] = conversation
     document.setdefault("spec", "handoff/1")
     document.setdefault("id", envelope_id)
     document.setdefault("created_at", now)
     try:
-        return ReadEnvelope(envelope=HandoffEnvelope.model_validate(document))
+        return ReadEnvelope(envelope=HandoffEnvelope.model_validate(document), problems=cut)
     except ValidationError as error:
         problems = _problems(error)
-    return ReadEnvelope(envelope=_minimal(document, conversation, envelope_id, now), problems=problems)
+    return ReadEnvelope(envelope=_minimal(document, conversation, envelope_id, now), problems=(*cut, *problems))
 
 
 def _minimal(document: Mapping[str, Any], conversation: str, envelope_id: str, now: datetime) -> HandoffEnvelope:

@@ -25,7 +25,7 @@ from bridge.conversation import (
 )
 from bridge.envelope import HandoffEnvelope, Reason
 from bridge.notices import thread
-from bridge.ownership.draft import BRIDGE, Draft, may_answer
+from bridge.ownership.draft import BRIDGE, Draft, may_answer, whole
 from bridge.ownership.operator_rows import take
 
 
@@ -50,7 +50,7 @@ def streamed(draft: Draft, event: AgentStreamed) -> Decision:
     """Show the text so far, or stop the run."""
     if not fence_holds(draft, event):
         return draft.fenced()
-    draft.effects.append(WriteStream(turn=event.turn, attempt=event.attempt, text=event.text))
+    draft.effects.append(WriteStream(turn=event.turn, attempt=event.attempt, text=whole(event.text)))
     draft.stream_open = True
     return draft.done()
 

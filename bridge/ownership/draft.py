@@ -128,6 +128,7 @@ class Draft:
         seen = kind is EntryKind.LINE and audience in CUSTOMER_SEES
         speaker = f"{author.role}:{author.id}"
         others = author.role in (Role.AGENT, Role.OPERATOR)
+        text = whole(text)
         entry = Entry(
             n=c.next_n,
             kind=kind,
@@ -365,6 +366,11 @@ class Draft:
             conversation=self.conversation, handoff=self.handoff, turn=self.turn, stream_open=self.stream_open
         )
         return Decision(situation=situation, effects=tuple(self.effects), receipt=receipt)
+
+
+def whole(text: str) -> str:
+    """Return text that every store and vendor can hold: half of a surrogate pair, as JSON may carry, is replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def may_answer(operator: Operator) -> bool:
