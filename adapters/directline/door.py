@@ -5,9 +5,10 @@ from typing import Any
 
 from aiohttp import web
 
-from adapters.directline import sockets, wire
+from adapters.directline import sockets
 from adapters.directline.errors import DirectLineError, too_large, unavailable
 from adapters.directline.limits import Buckets
+from adapters.directline.screen import Screen
 from adapters.directline.settings import DirectLineSettings
 from adapters.directline.tokens import Session, Tokens
 from bridge.conversation import Customer, CustomerOpened, FileRef, Receipt
@@ -95,9 +96,9 @@ class Door:
             customer=customer(session, locale=locale, attributes=attributes),
         )
 
-    def screen(self, session: Session) -> wire.Screen:
+    def screen(self, session: Session) -> Screen:
         """Return a fresh window's view."""
-        return wire.Screen(
+        return Screen(
             conversation=session.conversation,
             link=self._link,
             agent_name=self.settings.agent_name,

@@ -127,6 +127,7 @@ class Server:
         after_n = await self._after_n(session, request.query.get("watermark"))
         shown = await self._door.feed.read(self._door.site, session.conversation, max(0, after_n - sockets.LOOK_BACK))
         screen = self._door.screen(session)
+        screen.resumed = after_n > 0
         for entry in shown.entries if shown else ():
             if entry.n <= after_n:
                 screen.note(entry)

@@ -5,13 +5,13 @@ https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from adapters.directline.wire import Json, Screen, frame, targets
+from adapters.directline.screen import Screen
+from adapters.directline.wire import Json, frame, targets
 from adapters.directline.wire import fold as folded
 from bridge import log
 from bridge.conversation import Entry
@@ -44,9 +44,11 @@ async def originals(
 
 def activities(screen: Screen, shown: Shown, changed: dict[int, Entry], now: Millis) -> list[Json]:
     """Return what a window shows of this, entries first."""
-    made = [screen.activity(e, changed.get(e.target) if e.target is not None else None) for e in shown.entries]
-    made += [screen.chunk(stream, now) for stream in shown.streams]
-    return [activity for activity in made if activity is not None]
+    made: list[Json] = []
+    for entry in shown.entries:
+        made += screen.activities(entry, changed.get(entry.target) if entry.target is not None else None)
+    chunks = [screen.chunk(stream, now) for stream in shown.streams]
+    return made + [chunk for chunk in chunks if chunk is not None]
 
 
 class Window:
@@ -55,6 +57,23 @@ class Window:
     The feed serves many windows, so nothing here waits for a slow one: frames queue up to `max_pending_bytes`. A window
     that does not read what it is sent is closed, and loses nothing: it comes back with its watermark.
     """
+
+    # Ten thousand of them are to fit in 300 MiB.
+    __slots__ = (
+        "_clock",
+        "_feed",
+        "_gone",
+        "_max_pending_bytes",
+        "_pending",
+        "_pending_bytes",
+        "_screen",
+        "_send_timeout_s",
+        "_site",
+        "_socket",
+        "_transport",
+        "_writing",
+        "after_n",
+    )
 
     def __init__(
         self,
@@ -74,12 +93,13 @@ class Window:
         self._socket = socket
         self._transport = transport
         self._screen = screen
+        screen.resumed = after_n > 0
         self._feed = feed
         self._site = site
         self._clock = clock
         self._send_timeout_s = send_timeout_s
         self._max_pending_bytes = max_pending_bytes
-        self._pending: deque[bytes] = deque()
+        self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._writing: asyncio.Task[None] | None = None
         self._gone = False
@@ -141,7 +161,7 @@ class Window:
     async def _write(self) -> None:
         try:
             while self._pending:
-                piece = self._pending.popleft()
+                piece = self._pending.pop(0)
                 async with asyncio.timeout(self._send_timeout_s):
                     await self._socket.send_frame(piece, WSMsgType.TEXT)
                 self._pending_bytes -= len(piece)

@@ -330,6 +330,24 @@ async def test_a_stream_grows_in_one_bubble_and_a_takeover_removes_it(shop: Shop
         await widget.until(order, dana, "Ava · AI\n\nA b c d.")
 
 
+async def test_a_line_stands_where_the_log_has_it_though_it_was_begun_before(shop: Shop) -> None:
+    """What the customer says in mid-stream stands before the answer that ends after it, now and after a reload."""
+    async with running() as bridge:
+        chat, token = issued(bridge)
+        widget = await shop.open(bridge, token)
+        await widget.say("hello")
+        bridge.state.stream(chat, TURN, "It is")
+        await widget.until("hello", "Ava · AI\n\nIt is")
+        await widget.say("anybody?")
+        await widget.until("hello", "Ava · AI\n\nIt is", "anybody?")
+        bridge.state.stream(chat, TURN, "It is on")
+        await widget.until("hello", "Ava · AI\n\nIt is on", "anybody?")
+        bridge.state.say(chat, "It is on its way.", role=Role.AGENT, author="agent", turn=TURN)
+        await widget.until("hello", "anybody?", "It is on its way.")
+        await shop.page.reload()
+        await widget.until("hello", "anybody?", "It is on its way.")
+
+
 async def test_a_stream_cut_by_a_lost_socket_leaves_nothing_behind(shop: Shop) -> None:
     """When the socket drops in mid-stream and the text is retracted meanwhile, the half-written bubble goes."""
     async with running() as bridge:
@@ -343,6 +361,23 @@ async def test_a_stream_cut_by_a_lost_socket_leaves_nothing_behind(shop: Shop) -
         bridge.state.say(chat, kind=EntryKind.RETRACTION, role=Role.BRIDGE, turn=TURN)
         bridge.state.say(chat, "Dana here.", name="Dana Ruiz")
         await widget.until("hello", "Dana here.")
+
+
+async def test_a_chunk_that_was_shown_late_is_taken_back_too(shop: Shop) -> None:
+    """A busy process shows a chunk after its retraction was committed: the half-written bubble goes all the same."""
+    async with running() as bridge:
+        chat, token = issued(bridge)
+        widget = await shop.open(bridge, token)
+        await widget.say("hello")
+        await widget.until("hello")
+        bridge.clock.move(seconds=3)
+        bridge.state.stream(chat, TURN, "Your refund has been")
+        await widget.until("hello", "Ava · AI\n\nYour refund has been")
+        bridge.clock.move(seconds=-3)
+        bridge.state.say(chat, kind=EntryKind.RETRACTION, role=Role.BRIDGE, turn=TURN)
+        bridge.state.say(chat, "Dana here.", name="Dana Ruiz")
+        await widget.until("hello", "Dana here.")
+        await widget.stays("hello", "Dana here.")
 
 
 async def drop_sockets(bridge: Bridge) -> None:

@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import itertools
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 import pytest
@@ -15,30 +13,9 @@ import pytest
 from bridge.capabilities import Capabilities
 from bridge.fakes.widget import FakeFeed, FakeReceive, FakeState
 from bridge.ids import ConversationId
+from tests.adapters.directline.client import Screen
 from tests.adapters.directline.server import SETTINGS, Bridge, Chat, running
 from tests.contracts import widget_contract
-
-
-@dataclass
-class Screen:
-    """What a Direct Line client shows: activities by id, sorted by time; a stream is one bubble."""
-
-    by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
-    watermark: str = ""
-
-    def take(self, frame: str) -> None:
-        document = json.loads(frame)
-        for activity in document["activities"]:
-            stream = activity.get("channelData", {}).get("streamId")
-            if stream:
-                for known in [k for k, a in self.by_id.items() if a.get("channelData", {}).get("streamId") == stream]:
-                    del self.by_id[known]
-            self.by_id[activity["id"]] = activity
-        self.watermark = document.get("watermark", self.watermark)
-
-    def shown(self) -> list[str]:
-        by_time = sorted(self.by_id.values(), key=lambda activity: str(activity["timestamp"]))
-        return [activity["text"] for activity in by_time if activity.get("text")]
 
 
 @dataclass

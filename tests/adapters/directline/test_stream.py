@@ -194,14 +194,32 @@ async def test_a_window_that_returns_in_mid_stream_goes_on_with_it() -> None:
         async with chat.window("2") as again:
             during = (await again.seen(1))[0]
             bridge.state.say(chat.id, "Second one.", turn=TURN, **by_agent())
-            final = (await again.seen(2))[1]
+            _, end, line = await again.seen(3)
         async with chat.window("2") as late:
-            (alone,) = await late.seen(1)
+            alone = await late.seen(2)
 
         assert before["id"] == during["id"] == during["channelData"]["streamId"]
         assert before["channelData"]["streamSequence"] < during["channelData"]["streamSequence"]
-        assert final["channelData"]["streamId"] == before["id"]
-        assert alone == final
+        assert (end["type"], end["text"], end["channelData"]["streamId"]) == ("message", "", before["id"])
+        assert line["text"] == "Second one."
+        assert alone == [end, line]
+
+
+async def test_a_line_that_was_overtaken_in_mid_stream_stands_where_the_log_has_it() -> None:
+    """If the customer spoke while the answer was written, its bubble is taken away and the line comes anew, below."""
+    async with running() as bridge:
+        chat = await bridge.chat()
+        async with chat.window() as page:
+            bridge.state.stream(chat.id, TURN, "It is")
+            (chunk,) = await page.seen(1)
+            await chat.post("hello?")
+            await page.seen(2)
+            bridge.state.say(chat.id, "It is on its way.", turn=TURN, **by_agent())
+            *_, end, line = await page.seen(4)
+
+        assert (end["text"], end["channelData"]["streamId"]) == ("", chunk["id"])
+        assert line["text"] == "It is on its way."
+        assert "channelData" not in line
 
 
 async def test_the_streams_of_one_turn_are_told_apart() -> None:

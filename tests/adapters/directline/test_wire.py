@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.directline import wire
 from adapters.directline.errors import DirectLineError
+from adapters.directline.screen import Screen
 from bridge.conversation import Audience, Author, Entry, EntryKind, FileRef, Role, Stream
 from bridge.ids import ConversationId, Millis, TurnId
 
@@ -20,8 +21,8 @@ json_values = st.recursive(
 )
 
 
-def screen() -> wire.Screen:
-    return wire.Screen(
+def screen() -> Screen:
+    return Screen(
         conversation=CONVERSATION,
         link=lambda file: f"https://bridge.example/{file.id}",
         agent_name="Ava",
@@ -109,27 +110,24 @@ def test_files_are_links_in_every_direction() -> None:
     """A person's files are attachments with signed links; a deleted message has none."""
     file = FileRef(id="f1", name="a.pdf", media_type="application/pdf", size_bytes=3)  # type: ignore[arg-type]
     line = entry(1, "see", files=(file,))
-    shown = screen().activity(line)
-    deleted = screen().activity(entry(2, kind=EntryKind.DELETE, target=1), line)
+    (shown,) = screen().activities(line)
+    (deleted,) = screen().activities(entry(2, kind=EntryKind.DELETE, target=1), line)
 
     link = {"contentType": "application/pdf", "contentUrl": "https://bridge.example/f1", "name": "a.pdf"}
-    assert shown is not None
     assert shown["attachments"] == [link]
-    assert deleted is not None
     assert "attachments" not in deleted
 
 
 def test_a_file_without_words_still_says_who_sent_it() -> None:
     """The name line stands alone above a file."""
     file = FileRef(id="f1", name="a.pdf", media_type="application/pdf", size_bytes=3)  # type: ignore[arg-type]
-    shown = screen().activity(entry(1, files=(file,), named=True))
-    assert shown is not None
+    (shown,) = screen().activities(entry(1, files=(file,), named=True))
     assert shown["text"] == "**Dana Ruiz** · Acme support"
 
 
 def test_a_change_of_something_unseen_shows_nothing() -> None:
     """An edit whose original the customer may not see is passed over."""
-    assert screen().activity(entry(2, "x", kind=EntryKind.EDIT, target=1)) is None
+    assert screen().activities(entry(2, "x", kind=EntryKind.EDIT, target=1)) == []
 
 
 def test_what_is_being_written_is_never_taken_for_the_persons_words() -> None:
@@ -175,14 +173,13 @@ def test_a_chunk_is_never_stamped_behind_what_ends_its_stream(lag_ms: int, earli
     """A chunk shown after its retraction was committed keeps its place, for Web Chat sorts by time."""
     view, turn, at = screen(), TurnId("t1"), 1_700_000_000_000
     if earlier:
-        view.activity(replace(entry(1, "hello"), at=Millis(at - 10)))
+        view.activities(replace(entry(1, "hello"), at=Millis(at - 10)))
     ended = replace(entry(2, "", kind=EntryKind.RETRACTION, turn=turn), at=Millis(at))
 
     chunk = view.chunk(Stream(turn=turn, attempt=1, seq=1, text="Let me"), Millis(at + lag_ms))
-    final = view.activity(ended)
+    (final,) = view.activities(ended)
 
     assert chunk is not None
-    assert final is not None
     assert chunk["timestamp"] < final["timestamp"]
 
 
