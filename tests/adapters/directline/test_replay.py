@@ -20,7 +20,9 @@ AUTHORS = {
     "bridge": Author(role=Role.BRIDGE),
 }
 STEPS = ("say", "say", "edit", "delete", "chunk", "chunk", "final", "retract", "look", "look", "drop", "reload")
-steps = st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(sorted(AUTHORS)), st.integers(0, 30)), min_size=8, max_size=60)
+steps = st.lists(
+    st.tuples(st.sampled_from(STEPS), st.sampled_from(sorted(AUTHORS)), st.integers(0, 30)), min_size=8, max_size=60
+)
 
 
 BEGIN = 1_800_000_000_000
