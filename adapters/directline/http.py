@@ -14,7 +14,7 @@ from aiohttp import web
 
 from adapters.directline import posting, sockets, wire
 from adapters.directline.door import Door, bearer
-from adapters.directline.errors import DirectLineError, bad, forged, from_bridge
+from adapters.directline.errors import DirectLineError, bad, forged, from_bridge, unavailable
 from adapters.directline.limits import Buckets
 from adapters.directline.tokens import Purpose, Session
 from bridge import log
@@ -28,6 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Pages build the address in three ways, one of which doubles the slash.
 PREFIXES = ("/v3/directline", "//v3/directline")
 COPILOT = "/powervirtualagents"
+POLL_ENTRIES = 200
 _ALLOWED_HEADERS = "authorization,content-disposition,content-type,x-ms-bot-agent,x-requested-with"
 
 
@@ -125,19 +126,24 @@ class Server:
         session = self._door.session(request)
         await self._door.ensure(session)
         after_n = await self._after_n(session, request.query.get("watermark"))
-        shown = await self._door.feed.read(self._door.site, session.conversation, max(0, after_n - sockets.LOOK_BACK))
         screen = self._door.screen(session)
         screen.resumed = after_n > 0
-        for entry in shown.entries if shown else ():
+        shown = await self._door.feed.read(
+            self._door.site, session.conversation, max(0, after_n - sockets.LOOK_BACK), limit=POLL_ENTRIES
+        )
+        if shown is None:
+            raise unavailable()
+        for entry in shown.entries:
             if entry.n <= after_n:
                 screen.note(entry)
-        fresh = [entry for entry in shown.entries if entry.n > after_n] if shown else []
+        fresh = [entry for entry in shown.entries if entry.n > after_n]
         last_n = max((entry.n for entry in fresh), default=after_n)
         fresh = wire.fold(fresh)
         changed = await sockets.originals(self._door.feed, self._door.site, session.conversation, fresh)
-        streams = shown.streams if shown else ()
-        view = replace(shown, entries=tuple(fresh), streams=streams) if shown else None
-        made = sockets.activities(screen, view, changed, self._door.clock.now()) if view else []
+        # While more is to come, a stream would be ahead of its place.
+        streams = shown.streams if len(shown.entries) < POLL_ENTRIES else ()
+        view = replace(shown, entries=tuple(fresh), streams=streams)
+        made = sockets.activities(screen, view, changed, self._door.clock.now())
         return web.json_response({"activities": made, "watermark": str(last_n)})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:

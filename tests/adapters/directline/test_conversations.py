@@ -137,6 +137,23 @@ async def test_polling_answers_what_came_after_the_watermark() -> None:
             assert await poll(everything) == (["one", "two"], "2")
 
 
+async def test_polling_step_by_step_reads_the_whole_log_once() -> None:
+    """A page without sockets that follows the watermark gets every line once and in order, however long the log is."""
+    async with running() as bridge:
+        chat = await bridge.chat()
+        for i in range(700):
+            bridge.state.say(chat.id, f"line {i}", name="Dana Ruiz")
+        texts: list[str] = []
+        watermark, more = "", True
+        while more:
+            path = f"{chat.path}/activities?watermark={watermark}"
+            _, document, _ = await bridge.call("GET", path, token=chat.token)
+            texts += [activity["text"] for activity in document["activities"]]
+            more = document["watermark"] != watermark
+            watermark = document["watermark"]
+        assert texts == [f"line {i}" for i in range(700)]
+
+
 # --- tokens
 
 
