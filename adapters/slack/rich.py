@@ -24,7 +24,7 @@ MAX_LIST_INDENT = 8
 
 @cache
 def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False}).enable("strikethrough")
+    return MarkdownIt("commonmark", {"html": False}).enable("strikethrough").disable("reference")
 
 
 def clean(text: str) -> str:
@@ -84,7 +84,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode]) -> Iterator[Json]:
             case "heading":
                 yield _section(_leaves(node, {"bold": True}))
             case "fence" | "code_block":
-                body = node.content.rstrip("\n")
+                body = _code(node)
                 yield {"type": "rich_text_preformatted", "elements": [_text(body)] if body else []}
             case "blockquote":
                 yield {"type": "rich_text_quote", "elements": _flat(node.children)}
@@ -94,6 +94,11 @@ def _blocks(nodes: Sequence[SyntaxTreeNode]) -> Iterator[Json]:
                 yield _section([_text("———")])
             case _:
                 yield _section([_text(node.content)] if node.content else [])
+
+
+def _code(node: SyntaxTreeNode) -> str:
+    """A code block with the word that may stand on its fence: what follows three backticks is not always a language."""
+    return "\n".join(part for part in (node.info.strip(), node.content.rstrip("\n")) if part)
 
 
 def _list(node: SyntaxTreeNode, indent: int) -> Iterator[Json]:
@@ -134,7 +139,7 @@ def _flat(nodes: Sequence[SyntaxTreeNode]) -> list[Json]:
         if node.type in {"paragraph", "heading"}:
             leaves += _leaves(node)
         elif node.type in {"fence", "code_block"}:
-            leaves += [_text(node.content.rstrip("\n"), {"code": True})] if node.content.rstrip("\n") else []
+            leaves += [_text(_code(node), {"code": True})] if _code(node) else []
         elif node.type == "list_item":
             leaves += [_text("• "), *_flat(node.children)]
         else:

@@ -28,7 +28,6 @@ class _Connection:
     client: SocketModeClient
     connecting: asyncio.Task[None]
     unhealthy_s: float = 0.0
-    was_up: bool = False
 
 
 class Sockets:
@@ -98,10 +97,10 @@ class Sockets:
             for place, connection in enumerate(self._connections):
                 if await connection.client.is_connected():
                     healthy += 1
-                    connection.unhealthy_s, connection.was_up = 0.0, True
+                    connection.unhealthy_s = 0.0
                     continue
                 connection.unhealthy_s += every_s
-                if connection.unhealthy_s >= patience_s and connection.was_up:
+                if connection.unhealthy_s >= patience_s and connection.connecting.done():
                     log.warning("socket_replaced", after_s=round(connection.unhealthy_s, 1))
                     await _close(connection)
                     self._connections[place] = self._connect()

@@ -4,6 +4,8 @@ import json
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+import aiohttp
+
 from adapters.slack.calls import SlackCalls
 from adapters.slack.errors import CallFailed, call_failed
 from bridge.conversation import FileRef
@@ -75,8 +77,11 @@ class Uploads:
         if not is_slack(url, self._calls.settings.sandbox_origin):
             raise CallFailed(method, "foreign_upload_address", Refused(reason="foreign_upload_address", remedy=""))
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        patience = aiohttp.ClientTimeout(total=3 * self._calls.settings.call_timeout_s)
         try:
-            async with self._calls.session().post(url, data=content, headers=headers, allow_redirects=False) as answer:
+            async with self._calls.session().post(
+                url, data=content, headers=headers, allow_redirects=False, timeout=patience
+            ) as answer:
                 if answer.status != 200:
                     refused = Refused(reason=f"http_{answer.status}", remedy="Ask for the file again.")
                     raise CallFailed(method, f"http_{answer.status}", refused)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
@@ -239,6 +239,8 @@ PROSE = st.text(alphabet=st.sampled_from(list("abc *_`[](<>&#-\n|:/")), max_size
 
 
 @given(PROSE)
+@example("[:]:a")
+@example("```a")
 def test_formatting_never_loses_words(text: str) -> None:
     """Markdown's marks may go, its letters never."""
     letters = [c for c in text if c in "abc"]

@@ -130,3 +130,48 @@ async def test_a_start_without_slack_succeeds_later(slack: Workspace) -> None:
     await one.parts.stop()
 
     assert len(await slack.calls("apps.connections.open")) >= 5
+
+
+async def test_a_connection_that_is_dead_without_knowing_it_is_replaced(slack: Workspace) -> None:
+    """When the SDK's own tasks are gone nobody would reconnect; the watchdog does."""
+    await slack.configure(request_url=None)
+    one = staged(slack, settings_for(slack.url, socket_ping_s=0.2))
+    await one.parts.start()
+    await connected(one)
+    assert one.parts.sockets is not None
+    dead = one.parts.sockets._connections[0].client
+    for task in (dead.current_session_monitor, dead.message_receiver):
+        assert task is not None
+        task.cancel()
+    assert dead.current_session is not None
+    await dead.current_session.close()
+    await until(lambda: one.parts.sockets is not None and one.parts.sockets._connections[0].client is not dead)
+    await connected(one)
+    root = await one.opened()
+    for n in range(4):
+        await slack.say(DANA, f"{n}", thread_ts=root_ts(root))
+    await until(lambda: len(one.door.of(OperatorSaid)) == 4)
+    await one.parts.stop()
+
+
+async def test_the_sdks_own_environment_changes_nothing(slack: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables that Bolt or the SDK would read by themselves neither redirect nor reconfigure the desk."""
+    for name in (
+        "SLACK_CLIENT_ID",
+        "SLACK_CLIENT_SECRET",
+        "SLACK_BOT_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        "SLACK_APP_TOKEN",
+    ):
+        monkeypatch.setenv(name, "from-the-environment")
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    await slack.configure(request_url=None)
+    one = staged(slack, settings_for(slack.url))
+    await one.parts.start()
+    await connected(one)
+    root = await one.opened()
+    await slack.say(DANA, "hello", thread_ts=root_ts(root))
+
+    assert (await one.door.first(OperatorSaid)).text == "hello"
+    await one.parts.stop()
