@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.conversation import Audience, Conversation, Entry, EntryKind, Handoff, HandoffState, Role
+from bridge.conversation import CUSTOMER_SEES, Audience, Conversation, Entry, EntryKind, Handoff, HandoffState, Role
 from bridge.envelope import Reason
 from bridge.ids import HandoffId, Millis, Ticket
 
@@ -79,12 +79,17 @@ class Transcript:
 
 
 def visible(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the log as it stands: lines and customer notices, with edits applied and deleted ones left out."""
+    """Return the lines of the log as they stand, with edits applied and deleted ones left out.
+
+    An edit that stayed among colleagues is no edit of a line that the customer saw.
+    """
     texts: dict[int, str] = {}
     gone: set[int] = set()
+    public = {entry.n for entry in entries if entry.kind is EntryKind.LINE and entry.audience in CUSTOMER_SEES}
     for entry in entries:
         if entry.target is not None and entry.kind is EntryKind.EDIT:
-            texts[entry.target] = entry.text
+            if entry.audience in CUSTOMER_SEES or entry.target not in public:
+                texts[entry.target] = entry.text
         elif entry.target is not None and entry.kind is EntryKind.DELETE:
             gone.add(entry.target)
     return [

@@ -1,0 +1,180 @@
+"""What people and agents read first: the card, the transcript, the briefing."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bridge import briefing
+from bridge.conversation import (
+    Audience,
+    Author,
+    Conversation,
+    Entry,
+    EntryKind,
+    Handoff,
+    HandoffState,
+    Role,
+    Thread,
+)
+from bridge.envelope import Reason, ReturnNote
+from bridge.ids import HandoffId, Millis, QueueName, Ticket
+from tests.bridge.stories import C1, CUSTOMER, DANA, DESK, SITE, a_file, envelope, queue
+
+AT = Millis(1_800_000_000_000)
+KIM = Author(role=Role.CUSTOMER, id="cu1", name="Kim Doe")
+BOT = Author(role=Role.AGENT, id="bot", name="Assistant")
+OPERATOR = Author(role=Role.OPERATOR, id=DANA.id, name="Dana")
+ROW = Conversation(site=SITE, id=C1, widget="web", customer=CUSTOMER, collected={"order": "A-17", "empty": ""})
+
+
+def handoff(**changes: Any) -> Handoff:
+    fields: dict[str, Any] = {
+        "site": SITE,
+        "id": HandoffId("h1"),
+        "conversation": C1,
+        "ticket": Ticket("H-1001"),
+        "envelope": envelope(),
+        "queue": QueueName("support"),
+        "thread": Thread(desk=DESK, channel=queue("support").channels[0]),
+        "opened_at": AT,
+        "first_n": 3,
+        **changes,
+    }
+    return Handoff(**fields)
+
+
+def entry(n: int, text: str, author: Author = KIM, **changes: Any) -> Entry:
+    fields: dict[str, Any] = {
+        "n": n,
+        "kind": EntryKind.LINE,
+        "author": author,
+        "audience": Audience.EVERYONE,
+        "at": Millis(AT + n),
+        "epoch": 1,
+        "text": text,
+        **changes,
+    }
+    return Entry(**fields)
+
+
+def test_the_card_tells_who_why_and_what() -> None:
+    """Everything that the agent handed over is on it, with what the token proves before what the page claims."""
+    document = envelope(
+        reason=Reason.POLICY,
+        reason_detail="over 100 euros",
+        question="May I?",
+        customer={"name": "Not Kim", "email": "k@x.example", "verified": True, "attributes": {"plan": "gold"}},
+        routing={"priority": "high"},
+        collected={"refund": 500},
+        attempts=({"action": "looked", "outcome": "failed", "detail": "timeout"}, {"action": "asked"}),
+        suggested_replies=("Yes.",),
+        ticket={"id": "ZD-5", "url": "https://t.example/5"},
+    )
+    unproven = replace(ROW, customer=replace(CUSTOMER, verified=False))
+    card = briefing.card(handoff(envelope=document, why_here="rule 1"), unproven, queue_label="Support")
+
+    assert (card.title, card.customer_name, card.customer_verified) == ("H-1001 · Kim Doe", "Kim Doe", False)
+    assert (card.reason, card.reason_detail, card.question) == ("A policy needs a person", "over 100 euros", "May I?")
+    assert set(card.customer_facts) >= {("Email", "k@x.example"), ("plan", "gold")}
+    assert card.collected == (("order", "A-17"), ("refund", "500"))
+    assert card.tried == (("looked", "failed: timeout"), ("asked", "unknown"))
+    assert (card.priority, card.queue, card.why_here) == ("high", "Support", "rule 1")
+    assert card.company_ticket == ("ZD-5", "https://t.example/5")
+
+
+@pytest.mark.parametrize(
+    "state, words, actions",
+    [
+        (HandoffState.WAITING, "Waiting", ("take", "return", "transfer", "close")),
+        (HandoffState.HUMAN, "Taken by Dana", ("return", "transfer", "release", "close")),
+        (HandoffState.RETURNED, "Returned to the AI agent by Dana", ("reopen",)),
+        (HandoffState.WITHDRAWN, "Withdrawn", ("reopen",)),
+        (HandoffState.CLOSED, "Closed by Dana", ("reopen",)),
+    ],
+)
+def test_the_card_shows_the_state_and_its_buttons(state: HandoffState, words: str, actions: tuple[str, ...]) -> None:
+    """Each state has its line and exactly the buttons that work in it."""
+    card = briefing.card(handoff(state=state, operator=DANA), ROW, queue_label="Support")
+
+    assert card.state_line.startswith(words)
+    assert card.actions == actions
+
+
+@pytest.mark.parametrize("rule", ["owner", "anyone-in-queue", "button"])
+def test_the_card_says_who_hears_a_reply(rule: str) -> None:
+    """The queue's rule stands on the card; before the take nobody is heard."""
+    waiting = briefing.card(handoff(audience_rule=rule), ROW, queue_label="Support")
+    taken = briefing.card(handoff(audience_rule=rule, state=HandoffState.HUMAN), ROW, queue_label="Support")
+
+    assert waiting.audience_line.startswith(taken.audience_line)
+    assert waiting.audience_line != taken.audience_line
+
+
+def test_every_reason_has_words() -> None:
+    """No operator reads a constant."""
+    assert set(briefing.REASONS) == set(Reason)
+
+
+def test_a_card_that_moved_has_no_buttons() -> None:
+    """The old thread's card says where it went."""
+    card = briefing.moved(briefing.card(handoff(), ROW, queue_label="Support"), "Billing")
+
+    assert (card.state_line, card.actions) == ("Moved to Billing", ())
+
+
+def test_the_transcript_is_what_the_customer_saw() -> None:
+    """Edits are applied; what is deleted, internal or suppressed is left out. Ten lines in view, all in the file."""
+    log = [entry(n, f"line {n}") for n in range(1, 13)]
+    log += [
+        entry(13, "LINE 2", kind=EntryKind.EDIT, target=2),
+        entry(14, "", kind=EntryKind.DELETE, target=12),
+        entry(15, "note", OPERATOR, audience=Audience.COLLEAGUES),
+        entry(16, "late", BOT, audience=Audience.SUPPRESSED),
+        entry(17, "notice", Author(role=Role.BRIDGE), kind=EntryKind.NOTICE, audience=Audience.CUSTOMER),
+        entry(18, "see this", OPERATOR, files=(a_file(),)),
+    ]
+    found = briefing.transcript(log, Ticket("H-1001"))
+
+    texts = ["line 1", "LINE 2", *(f"line {n}" for n in range(3, 12)), "see this"]
+    assert [line.text for line in found.lines] == texts[-10:]
+    assert (found.earlier, found.file_name) == (2, "transcript-H-1001.txt")
+    assert [text for text in texts if text not in found.file_text] == []
+    assert "(file: bill.pdf, 10 bytes)" in found.file_text
+    assert "Dana (operator)" in found.file_text
+    for hidden in ("note", "late", "notice", "line 12", "line 2\n"):
+        assert hidden not in found.file_text
+
+
+def test_the_briefing_marks_where_the_human_stretch_begins_and_ends() -> None:
+    """It frees the agent of earlier orders to be silent, tells every turn by name, and keeps notes of people apart."""
+    note = ReturnNote(note="Refund it.", facts=("f",), promises=("p",), do_not_repeat=("d",), continue_now=True)
+    ended = handoff(state=HandoffState.RETURNED, operator=DANA, note=note)
+    log = [
+        entry(1, "before"),
+        entry(2, "answer", BOT),
+        entry(3, "help"),
+        entry(4, "I am Dana", OPERATOR),
+        entry(5, "secret", OPERATOR, audience=Audience.COLLEAGUES),
+        entry(6, "too late", BOT, audience=Audience.SUPPRESSED),
+        entry(7, "I am Dana R.", OPERATOR, kind=EntryKind.EDIT, target=4),
+    ]
+    told = briefing.for_agent(ended, log)
+
+    turns = [(turn["role"], turn["name"], turn["text"]) for turn in told["human_turns"]]
+    assert turns == [("customer", "Kim Doe", "help"), ("operator", "Dana", "I am Dana R.")]
+    assert "silent" in told["start"]
+    assert "yours again" in told["end"]
+    assert "hand over again" in told["end"]
+    assert (told["outcome"], told["note"], told["facts"]) == ("answered", "Refund it.", ["f"])
+    assert (told["promises"], told["do_not_repeat"], told["continue_now"]) == (["p"], ["d"], True)
+    assert "secret" not in repr(told)
+    assert "too late" not in repr(told)
+
+
+def test_a_note_edited_by_its_author_does_not_change_what_the_agent_reads_of_the_customer() -> None:
+    """An edit that stayed among colleagues is no edit of the line that the customer saw."""
+    log = [entry(3, "I said this", OPERATOR), entry(4, "secret", OPERATOR, kind=EntryKind.EDIT, target=3)]
+    log[1] = replace(log[1], audience=Audience.COLLEAGUES)
+
+    assert [line.text for line in briefing.visible(log)] == ["I said this"]
