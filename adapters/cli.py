@@ -4,7 +4,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -74,7 +73,10 @@ def serve(config: ConfigOption = None) -> None:
     from bridge.settings import load
 
     settings = load(file=config, for_="serve")
-    import_module("adapters.app").run(settings)
+    # After the settings: what is wrong with them is told before anything heavy loads.
+    from adapters.app import run
+
+    run(settings)
 
 
 @app.command()
@@ -84,7 +86,9 @@ def demo(
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Show the whole thing in one page, without any account."""
-    import_module("adapters.demo").run(port=port, agent_url=agent, open_browser=browser)
+    from adapters.demo import run
+
+    run(port=port, agent_url=agent, open_browser=browser)
 
 
 @sandbox.command("slack")

@@ -1,5 +1,6 @@
 """The demo page in a real browser: the customer's half is our plain page, the strip follows the store."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,17 @@ from playwright.async_api import FrameLocator, Page, expect
 from adapters import directline
 from adapters.agents.demo import DemoAgent
 from adapters.clock import SystemClock
-from adapters.web import demo
+from adapters.web import demo, webchat_bundle
 from bridge.conversation import AgentSaid, Handoff, Operator, OperatorReturned, OperatorTook, Standing
 from bridge.engine import Engine, EngineParts
 from bridge.envelope import ReturnNote
 from bridge.fakes.store import MemoryStore
-from bridge.ids import ChannelId, ConversationId, DeskName, OperatorId, QueueName, SiteId, SourceId, TurnId
+from bridge.ids import ChannelId, ConversationId, DeskName, Millis, OperatorId, QueueName, SiteId, SourceId, TurnId
 from bridge.judging import House
 from bridge.routing import Directory, Queue
-from bridge.triggers import Triggers
+from bridge.triggers import PolicyRule, Triggers
 from tests.adapters.web.test_files import OneFile
+from tests.settings import CACHE
 
 SITE = SiteId("main")
 DANA = Operator(id=OperatorId("slack:T1:U1"), name="Dana Ruiz", standing=Standing.SUPERVISOR)
@@ -57,10 +59,17 @@ class Stage:
         assert (await self.engine.receive(late)).status == "fenced"
 
 
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+class LateClock(SystemClock):
+    """Shows what was committed 50 ms ago, as a busy process does."""
+
+    def now(self) -> Millis:
+        return Millis(super().now() + 50)
+
+
+@contextlib.asynccontextmanager
+async def staged(web_chat: Path | None = None, triggers: Triggers | None = None) -> AsyncIterator[Stage]:
     store, clock, app = MemoryStore(), SystemClock(), web.Application()
-    house = House(directory=Directory(queues=(QUEUE,)), triggers=Triggers(), agent_name="Assistant")
+    house = House(directory=Directory(queues=(QUEUE,)), triggers=triggers or Triggers(), agent_name="Assistant")
     engine = Engine(EngineParts(store=store, clock=clock, house=house, agent=DemoAgent(name="Assistant")))
     widget = directline.create(
         directline.DirectLineSettings(signing_secrets=("k" * 40,), agent_name="Assistant"),
@@ -70,7 +79,7 @@ async def stage() -> AsyncIterator[Stage]:
         lookup=engine.lookup,
         files=OneFile(),
         link=lambda file: f"/{file.id}",
-        clock=clock,
+        clock=LateClock(),
     )
     app.add_routes(widget.routes)
 
@@ -79,7 +88,15 @@ async def stage() -> AsyncIterator[Stage]:
 
     app.router.add_get("/slack/", slack)
     demo.add_routes(
-        app, demo.Demo(site=SITE, store=store, slack_url="/slack", issue=widget.issue, web_chat=None, why=WHY)
+        app,
+        demo.Demo(
+            site=SITE,
+            store=store,
+            slack_url="/slack",
+            issue=widget.issue,
+            web_chat=web_chat,
+            why="" if web_chat else WHY,
+        ),
     )
     engine.start([])
     server = TestServer(app)
@@ -90,6 +107,12 @@ async def stage() -> AsyncIterator[Stage]:
         await widget.close()
         await server.close()
         await engine.stop()
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with staged() as made:
+        yield made
 
 
 def customer(page: Page) -> FrameLocator:
@@ -197,3 +220,24 @@ async def test_it_fits_every_width(stage: Stage, page: Page, screenshots: Path, 
     await page.screenshot(path=screenshots / f"demo-{width}-{scheme}.png", full_page=True)
 
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_the_real_web_chat_never_keeps_what_a_policy_stopped(page: Page, screenshots: Path) -> None:
+    """The agent begins to write, the policy calls a person: the half-written words are gone from the customer's screen,
+    each time, and stand in the strip.
+    """
+    script = await webchat_bundle.fetch(CACHE / "webchat", webchat_bundle.find_npm())
+    policy = Triggers(policy=(PolicyRule(name="large-refund", when="refund_amount > 100"),))
+    async with staged(script, policy) as stage:
+        await page.goto(stage.url)
+        await expect(page.locator("#widget-name")).to_have_text("Bot Framework Web Chat, unmodified")
+        for _ in range(3):
+            await expect(customer(page).locator("p", has_text="whenever you like.")).to_be_visible()
+            await page.get_by_role("button", name="I want a refund of 250 euros").click()
+            await expect(customer(page).locator("p", has_text="bringing in a colleague")).to_be_visible()
+            await expect(page.get_by_role("button", name="Kept from the customer: 1")).to_be_enabled()
+            await expect(customer(page).locator("p", has_text="Let me look into")).to_have_count(0)
+            await page.screenshot(path=screenshots / "demo-webchat.png")
+            await page.get_by_role("button", name="New customer").click()
+            await expect(page.locator("#ticket")).to_have_text("none")
+        await page.goto("about:blank")

@@ -363,23 +363,6 @@ async def test_a_stream_cut_by_a_lost_socket_leaves_nothing_behind(shop: Shop) -
         await widget.until("hello", "Dana here.")
 
 
-async def test_a_chunk_that_was_shown_late_is_taken_back_too(shop: Shop) -> None:
-    """A busy process shows a chunk after its retraction was committed: the half-written bubble goes all the same."""
-    async with running() as bridge:
-        chat, token = issued(bridge)
-        widget = await shop.open(bridge, token)
-        await widget.say("hello")
-        await widget.until("hello")
-        bridge.clock.move(seconds=3)
-        bridge.state.stream(chat, TURN, "Your refund has been")
-        await widget.until("hello", "Ava · AI\n\nYour refund has been")
-        bridge.clock.move(seconds=-3)
-        bridge.state.say(chat, kind=EntryKind.RETRACTION, role=Role.BRIDGE, turn=TURN)
-        bridge.state.say(chat, "Dana here.", name="Dana Ruiz")
-        await widget.until("hello", "Dana here.")
-        await widget.stays("hello", "Dana here.")
-
-
 async def drop_sockets(bridge: Bridge) -> None:
     """Break the TCP connections of all windows, as a lost network does."""
     for _, viewer in list(bridge.feed.viewers):
