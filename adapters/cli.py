@@ -73,6 +73,8 @@ def serve(config: ConfigOption = None) -> None:
     from bridge.settings import load
 
     settings = load(file=config, for_="serve")
+    if settings.ignored:
+        typer.echo(f"passed over what Kubernetes set: {', '.join(settings.ignored)}", err=True)
     # After the settings: what is wrong with them is told before anything heavy loads.
     from adapters.app import run
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import jsonschema
@@ -194,3 +196,58 @@ def test_dead_letters_are_listed_retried_and_dropped(folder: Path) -> None:
     run(folder, "dead-letters", "retry", keys[0], status=2)
     assert run(folder, "dead-letters", "drop", "--all") == f"{len(keys) - 1} forgotten\n"
     assert run(folder, "dead-letters", "list") == "There is none.\n"
+
+
+def test_an_agent_that_is_not_there_fails_its_check(folder: Path) -> None:
+    """Status 1, and the first finding says what is wrong and what to do."""
+    command = [str(PROGRAM), "agent", "check", "http://127.0.0.1:9/turn"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=30)
+    finding, remedy, *_ = done.stdout.splitlines()
+
+    assert done.returncode == 1
+    assert finding.startswith("failed  answers a message: unreachable")
+    assert remedy.strip()
+    assert done.stderr == ""
+
+
+def test_the_sandbox_says_where_it_is(folder: Path) -> None:
+    """The first line is JSON with the address; it answers there until it is stopped."""
+    command = [str(PROGRAM), "sandbox", "slack", "--port", "0"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        with urllib.request.urlopen(f"{url}/sandbox/state") as answer:
+            assert json.load(answer)
+        process.terminate()
+        assert process.wait(15) == 0
+
+
+def test_serve_names_what_it_passed_over_and_why_it_cannot_listen(folder: Path) -> None:
+    """One line for what Kubernetes set, one for an address that somebody else has; no traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        environment = {
+            "HANDOFF_SECRET_KEY": "k" * 32,
+            "HANDOFF_SLACK__BOT_TOKEN": "xoxb-x",
+            "HANDOFF_SLACK__APP_TOKEN": "xapp-x",
+            "HANDOFF_SLACK__API_URL": "http://127.0.0.1:9/api/",
+            "HANDOFF_AGENT__KIND": "demo",
+            "HANDOFF_PORT": str(taken.getsockname()[1]),
+            "HANDOFF_SERVICE_HOST": "10.0.0.1",
+        }
+        done = subprocess.run(
+            [str(PROGRAM), "serve"],
+            cwd=folder,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    assert done.returncode == 2
+    first, *_, last = done.stderr.splitlines()
+    assert first == "passed over what Kubernetes set: HANDOFF_SERVICE_HOST"
+    assert environment["HANDOFF_PORT"] in last
+    assert "Traceback" not in done.stderr
