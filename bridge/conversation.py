@@ -127,12 +127,10 @@ class Entry:
     """One entry of the log.
 
     `text` is Markdown where `author` is an agent or operator, plain text where it is the customer. `target` is the n
-    that an EDIT or DELETE
-    changes; `turn` names the stream that a RETRACTION takes back or a LINE completes. `data` is what the widget wants
-    back verbatim
-    (Direct Line's channelData) or what a notice means (`data["notice"]` is its constant name). `named` says that the
-    speaker changed, so
-    that widgets which show no names put one in the text.
+    that an EDIT or DELETE changes; `turn` names the stream that a RETRACTION takes back or a LINE completes. `named`
+    says that the speaker changed, so that widgets which show no names put one in the text. `data` is what the widget
+    wants back verbatim (Direct Line's channelData), what a notice means (`data["notice"]` is its constant name), or
+    which team a `named` person is of (`data["label"]`).
     """
 
     n: int

@@ -156,7 +156,8 @@ class Screen:
 
     def _named(self, entry: Entry) -> str:
         name, _ = self._speaker(entry)
-        kind = self.public_label if entry.author.role is Role.OPERATOR else "AI"
+        label = str(entry.data.get("label") or self.public_label)
+        kind = label if entry.author.role is Role.OPERATOR else "AI"
         named = entry.named and bool(entry.text or entry.files)
         return self._headed(harmless(entry.text), name, kind, named=named)
 

@@ -128,6 +128,10 @@ class Draft:
         seen = kind is EntryKind.LINE and audience in CUSTOMER_SEES
         speaker = f"{author.role}:{author.id}"
         others = author.role in (Role.AGENT, Role.OPERATOR)
+        named = seen and others and speaker != c.last_speaker
+        if named and author.role is Role.OPERATOR:
+            # A conversation may move from queue to queue: the label is that of the time.
+            data = {**(data or {}), "label": self.public_label()}
         text = whole(text)
         entry = Entry(
             n=c.next_n,
@@ -141,7 +145,7 @@ class Draft:
             target=target,
             turn=turn,
             handoff=self.handoff.id if self.handoff else None,
-            named=seen and others and speaker != c.last_speaker,
+            named=named,
             remote=remote,
             data=data or {},
         )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bridge import grounding
-from bridge.conversation import Audience, EntryKind, HandoffState, OutKind, State, TurnKind, TurnState
+from bridge.conversation import Audience, EntryKind, HandoffState, OutKind, Role, State, TurnKind, TurnState
 from bridge.ids import Millis, RemoteRef
 from bridge.ports import Store
 from tests.bridge.stories import BEN, DANA, DESK, GUEST, SITE, SUE, TEAMS, Story, fence, without_standing
@@ -456,6 +456,24 @@ async def test_a_transfer_to_a_queue_opens_a_new_thread(store: Store, name: str,
     notice = (await story.unsent())[-1]
     assert (notice.ordinal, notice.actions) == (1, ())
     assert "hello?" not in await story.screen()
+
+
+async def test_customers_read_which_team_a_person_is_of(store: Store) -> None:
+    """The first line after a transfer to a colleague is headed by that person's name and the queue's own label."""
+    story = await taken(store)
+    await story.types("Dana here")
+    await story.transfers(to_queue="billing")
+    await story.card_arrives()
+    await story.takes(BEN)
+    await story.types("Ben here", BEN)
+    await story.types("and more", BEN)
+
+    lines = [e for e in await story.log() if e.author.role is Role.OPERATOR and e.kind is EntryKind.LINE]
+    assert [(e.text, e.named, e.data.get("label")) for e in lines] == [
+        ("Dana here", True, "support team"),
+        ("Ben here", True, "billing team"),
+        ("and more", False, None),
+    ]
 
 
 async def test_the_old_card_is_brought_up_to_date_by_a_transfer(store: Store) -> None:

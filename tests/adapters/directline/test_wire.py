@@ -125,6 +125,12 @@ def test_a_file_without_words_still_says_who_sent_it() -> None:
     assert shown["text"] == "**Dana Ruiz** · Acme support"
 
 
+def test_a_persons_team_stands_behind_the_name() -> None:
+    """A line that says which queue it comes from is headed by that queue's label, as plain text."""
+    (shown,) = screen().activities(entry(1, "Hi", named=True, data={"label": "Acme *billing*"}))
+    assert shown["text"] == "**Dana Ruiz** · Acme \\*billing\\*\n\nHi"
+
+
 def test_a_change_of_something_unseen_shows_nothing() -> None:
     """An edit whose original the customer may not see is passed over."""
     assert screen().activities(entry(2, "x", kind=EntryKind.EDIT, target=1)) == []
