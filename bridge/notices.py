@@ -49,7 +49,7 @@ CUSTOMER_TEXTS: Mapping[str, Mapping[str, str]] = {
 }
 
 THREAD_TEXTS: Mapping[str, str] = {
-    "taken": "{name} took this conversation. Replies of {name} in this thread now go to the customer.",
+    "taken": "{name} took this conversation. What {name} writes in this thread now goes to the customer.",
     "taken_over": "{name} took this conversation over from {other}.",
     "released": "{name} gave this conversation back to the queue.",
     "left": "{name} can no longer answer here, so the conversation is back in the queue.",
