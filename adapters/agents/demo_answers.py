@@ -190,7 +190,8 @@ def _refund(context: Context) -> Answer:
     amounts = [float(found.replace(",", ".")) for found in _AMOUNT.findall(context.text)]
     if not amounts:
         return _say(f"I can help with that. {_ASKED_AMOUNT}")
-    amount = max(amounts)
+    most = max(amounts)
+    amount = int(most) if most.is_integer() else most
     if amount <= REFUND_LIMIT:
         return Collected(values={"refund_amount": amount}), *_say(f"Your refund of {amount:.2f} is on its way.")
     if context.turn.collected.get("refund_amount") == amount and (note := _last_note(context.turn)):
