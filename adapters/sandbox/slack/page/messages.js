@@ -167,8 +167,12 @@ export function reconcile(list, entries, viewOf) {
   const last = list.lastElementChild?.dataset.key;
   nodes.forEach((node, index) => { if (list.children[index] !== node) list.insertBefore(node, list.children[index] || null); });
   while (list.children.length > nodes.length) list.lastElementChild.remove();
-  if (atBottom) list.scrollTop = list.scrollHeight;
-  else if (last && last !== list.lastElementChild?.dataset.key) offerJump(list);
+  const end = () => { list.scrollTop = list.scrollHeight; };
+  if (atBottom) {
+    end();
+    // A picture has its height only once it is there.
+    for (const picture of list.querySelectorAll("img")) if (!picture.complete) picture.addEventListener("load", end, { once: true });
+  } else if (last && last !== list.lastElementChild?.dataset.key) offerJump(list);
 }
 
 /** Somebody reads further up: say that there is more below instead of moving the text away under their eyes. */
