@@ -106,14 +106,19 @@ class World:
 ACTS = st.sampled_from(["says", "says", "carry", "carry", "carry", "wait 1", "wait 16", "wait 61", "echo"])
 
 
-async def live(acts: Sequence[str], plan: list[str]) -> World:
-    world = World(plan)
+async def live(acts: Sequence[str], plan: list[str], *, opened: bool) -> World:
+    world = World([] if opened else plan)
     await world.says()
     await world.story.escalates()
+    for _ in range(3 if opened else 0):
+        await world.carry()
+        await world.wait(1)
+    world.desk.plan = plan
     for act in acts:
         name, _, seconds = act.partition(" ")
         await (world.wait(float(seconds)) if seconds else getattr(world, name)())
     world.desk.plan.clear()
+    await world.says()
     for _ in range(30):
         await world.wait(61)
         await world.carry()
@@ -121,10 +126,10 @@ async def live(acts: Sequence[str], plan: list[str]) -> World:
 
 
 @settings(max_examples=150)
-@given(acts=st.lists(ACTS, max_size=40), plan=st.lists(st.sampled_from(FAULTS), max_size=25))
-def test_lines_survive_lost_answers_limits_and_deaths(acts: list[str], plan: list[str]) -> None:
+@given(acts=st.lists(ACTS, max_size=40), plan=st.lists(st.sampled_from(FAULTS), max_size=25), opened=st.booleans())
+def test_lines_survive_lost_answers_limits_and_deaths(acts: list[str], plan: list[str], opened: bool) -> None:
     """Once the faults end everything settles: each line is there exactly once, in the order of the log."""
-    world = asyncio.run(live(acts, plan))
+    world = asyncio.run(live(acts, plan, opened=opened))
     dead = asyncio.run(world.story.look(lambda tx: tx.dead_outs(SITE)))
     log = {entry.n: entry.text for entry in asyncio.run(world.story.log())}
     # What people were asked about is either there or not; a transcript stands for all lines before it.
