@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge.conversation import CUSTOMER_SEES, Audience, Conversation, Entry, EntryKind, Handoff, HandoffState, Role
-from bridge.envelope import Reason
+from bridge.envelope import Reason, ReturnOutcome
 from bridge.ids import HandoffId, Millis, Ticket
 
 TRANSCRIPT_LINES = 10
@@ -218,6 +218,17 @@ def transcript(entries: Sequence[Entry], ticket: Ticket) -> Transcript:
     )
 
 
+_SETTLED = (
+    "Go on from the note; do not repeat what was settled, and do not hand over again for the reason that a person has "
+    "just dealt with."
+)
+_GO_ON: Mapping[ReturnOutcome, str] = {
+    **dict.fromkeys(ReturnOutcome, _SETTLED),
+    ReturnOutcome.UNANSWERED: "Nobody was free, and the customer knows it. Help as well as you can.",
+    ReturnOutcome.WITHDRAWN: "The customer no longer wants a person. Go on where you were.",
+}
+
+
 def for_agent(handoff: Handoff, entries: Sequence[Entry]) -> dict[str, Any]:
     """Return the briefing that re-grounds the agent after a return.
 
@@ -226,9 +237,14 @@ def for_agent(handoff: Handoff, entries: Sequence[Entry]) -> dict[str, Any]:
     line since the escalation by name, and the operator's note apart from what customers wrote.
     """
     note = handoff.note
+    outcome = note.outcome if note else ReturnOutcome.OTHER
+    if handoff.state is HandoffState.WITHDRAWN:
+        outcome = ReturnOutcome.WITHDRAWN
+    was_taken = handoff.operator is not None or handoff.taken_at is not None
+    begun = "A person took over this conversation" if was_taken else "A person was called to this conversation"
     stretch = [entry for entry in visible(entries) if entry.n >= handoff.first_n and entry.audience in _TOLD]
     return {
-        "start": f"A person took over this conversation (ticket {handoff.ticket}). You were silent from here on.",
+        "start": f"{begun} (ticket {handoff.ticket}). You were silent from here on.",
         "ticket": handoff.ticket,
         "reason": handoff.envelope.reason.value,
         "handoff_id": handoff.id,
@@ -243,17 +259,14 @@ def for_agent(handoff: Handoff, entries: Sequence[Entry]) -> dict[str, Any]:
             }
             for entry in stretch
         ],
-        "outcome": note.outcome.value if note else "other",
+        "outcome": outcome.value,
         "note": note.note if note else "",
         "facts": list(note.facts) if note else [],
         "promises": list(note.promises) if note else [],
         "do_not_repeat": list(note.do_not_repeat) if note else [],
         "continue_now": bool(note and note.continue_now),
         "resume": handoff.envelope.resume.model_dump(mode="json") if handoff.envelope.resume else None,
-        "end": (
-            "The conversation is yours again. Any earlier instruction to stay silent is over. Go on from the note; do "
-            "not repeat what was settled, and do not hand over again for the reason that a person has just dealt with."
-        ),
+        "end": (f"The conversation is yours again. Any earlier instruction to stay silent is over. {_GO_ON[outcome]}"),
     }
 
 

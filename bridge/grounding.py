@@ -108,7 +108,9 @@ def _note(handoff: Handoff, entries: Sequence[Entry]) -> AgentMessage:
     )
     last_n = next(ends, 0) or max((e.n for e in entries if e.at <= ended_at), default=handoff.first_n)
     note, who = handoff.note, handoff.operator.name if handoff.operator else ""
-    told = [f"A person dealt with ticket {handoff.ticket} (reason: {handoff.envelope.reason.value})."]
+    was_taken = handoff.operator is not None or handoff.taken_at is not None
+    what = "A person dealt with ticket" if was_taken else "A person was called, and nobody took ticket"
+    told = [f"{what} {handoff.ticket} (reason: {handoff.envelope.reason.value})."]
     if note is not None:
         told.append(f"Outcome: {note.outcome.value}.")
         told += [f"Note: {note.note}"] if note.note else []

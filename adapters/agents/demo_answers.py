@@ -253,7 +253,7 @@ _OPENINGS = {
     "answered": "I am back. {who} answered you: {note}",
     "needs_agent": "I am back. {who} asked me to go on: {note}",
     "unanswered": "I am back. I am sorry that nobody was free. {note}",
-    "withdrawn": "All right, we go on without a person. {note}",
+    "withdrawn": "Then I will go on helping you. {note}",
     "other": "I am back. {who} noted: {note}",
 }
 
@@ -261,8 +261,9 @@ _OPENINGS = {
 def _back(context: Context, briefing: Any) -> Answer:
     """Go on from the note. The reason that a person has just dealt with is no reason to call one again."""
     who = briefing.get("operator") or "My colleague"
-    note = briefing.get("note") or "nothing further."
-    parts = [_OPENINGS.get(briefing.get("outcome", ""), _OPENINGS["other"]).format(who=who, note=note)]
+    outcome = briefing.get("outcome", "")
+    note = briefing.get("note") or ("" if outcome in ("unanswered", "withdrawn") else "nothing further.")
+    parts = [_OPENINGS.get(outcome, _OPENINGS["other"]).format(who=who, note=note).strip()]
     parts += [f"What we know now: {'; '.join(briefing['facts'])}."] if briefing.get("facts") else []
     parts += [f"{who} promised: {'; '.join(briefing['promises'])}."] if briefing.get("promises") else []
     told = "\n\n".join(parts)

@@ -17,7 +17,7 @@ from bridge.conversation import (
     Role,
     Thread,
 )
-from bridge.envelope import Reason, ReturnNote
+from bridge.envelope import Reason, ReturnNote, ReturnOutcome
 from bridge.ids import HandoffId, Millis, QueueName, Ticket
 from tests.bridge.stories import C1, CUSTOMER, DANA, DESK, SITE, a_file, envelope, queue
 
@@ -170,6 +170,21 @@ def test_the_briefing_marks_where_the_human_stretch_begins_and_ends() -> None:
     assert (told["promises"], told["do_not_repeat"], told["continue_now"]) == (["p"], ["d"], True)
     assert "secret" not in repr(told)
     assert "too late" not in repr(told)
+
+
+def test_a_briefing_says_when_no_person_dealt_with_it() -> None:
+    """An agent that gets a conversation back untouched is not told that somebody has settled anything."""
+    withdrawn = briefing.for_agent(handoff(state=HandoffState.WITHDRAWN), [entry(3, "never mind")])
+    unanswered = briefing.for_agent(
+        handoff(state=HandoffState.RETURNED, note=ReturnNote(outcome=ReturnOutcome.UNANSWERED)), []
+    )
+
+    assert (withdrawn["outcome"], unanswered["outcome"]) == ("withdrawn", "unanswered")
+    assert "no longer wants a person" in withdrawn["end"]
+    assert "Nobody was free" in unanswered["end"]
+    for told in (withdrawn, unanswered):
+        assert "was called" in told["start"]
+        assert "just dealt with" not in told["end"]
 
 
 def test_a_note_edited_by_its_author_does_not_change_what_the_agent_reads_of_the_customer() -> None:
