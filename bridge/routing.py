@@ -216,7 +216,7 @@ def _choose_queue(envelope: HandoffEnvelope, directory: Directory) -> tuple[Queu
             return queue, f"Rule {number} sends {rule} here"
     suggestion = envelope.queue or envelope.routing.team or ""
     if suggestion and (queue := directory.queue(suggestion)):
-        return queue, "The agent suggested this queue"
+        return queue, "The escalation asked for this queue"
     if suggestion:
         unknown = f"; the agent suggested {suggestion}, which is no queue here"
     return directory.queues[0], f"This is the default queue{unknown}"

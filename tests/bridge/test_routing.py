@@ -80,8 +80,8 @@ HOUSE = Directory(
     "fields,name,why",
     [
         ({}, "support", "This is the default queue"),
-        ({"queue": "billing"}, "billing", "The agent suggested this queue"),
-        ({"routing": {"team": "billing"}}, "billing", "The agent suggested this queue"),
+        ({"queue": "billing"}, "billing", "The escalation asked for this queue"),
+        ({"routing": {"team": "billing"}}, "billing", "The escalation asked for this queue"),
         (
             {"queue": "nowhere"},
             "support",
