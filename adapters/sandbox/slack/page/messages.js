@@ -168,7 +168,9 @@ export function reconcile(list, entries, viewOf) {
   nodes.forEach((node, index) => { if (list.children[index] !== node) list.insertBefore(node, list.children[index] || null); });
   while (list.children.length > nodes.length) list.lastElementChild.remove();
   const end = () => { list.scrollTop = list.scrollHeight; };
-  if (atBottom) {
+  // One's own words are always shown, as in Slack.
+  const mine = last && last !== list.lastElementChild?.dataset.key && entries[entries.length - 1]?.user === store.me;
+  if (atBottom || mine) {
     end();
     // A picture has its height only once it is there.
     for (const picture of list.querySelectorAll("img")) if (!picture.complete) picture.addEventListener("load", end, { once: true });
