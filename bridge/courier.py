@@ -23,9 +23,8 @@ from bridge.parcels import Parcel, pack
 from bridge.ports import Changed, Clock, Desk, OutState, Receive, Store, Tx
 
 log = logs.get(__name__)
-LEASE_MS = 60_000
-SEND_WITHIN_MS = 45_000
-"""How long the posts of one long line may take; shorter than the lease."""
+SEND_WITHIN_GRACES = 3
+"""How many times G the posts of one long line may take while the desk makes them wait."""
 SWEEP_S = 1.0
 UNREADABLE_RETRY_S = 30.0
 OPEN_AGAIN_MS = 60_000
@@ -47,7 +46,11 @@ class Courier:
         pace: Pace | None = None,
         grace_ms: int = 15_000,
     ) -> None:
-        """Take the ports. `grace_ms` is G and must be longer than the desk's call timeout plus its read lag."""
+        """Take the ports. `grace_ms` is G and must be longer than the desk's call timeout plus its read lag.
+
+        It is the lease of a lane too: what a process had under way when it died is looked for G later, not sooner and
+        not much later.
+        """
         self._store, self._desk, self._clock, self._receive = store, desk, clock, receive
         self._labels = queue_labels
         self._worker = worker
@@ -109,7 +112,7 @@ class Courier:
 
     def _claim(self, tx: Tx) -> Parcel | None:
         now = self._clock.now()
-        claim = tx.claim_lane(self._desk.name, self._worker, now, LEASE_MS)
+        claim = tx.claim_lane(self._desk.name, self._worker, now, self._grace_ms)
         if claim is None:
             return None
         parcel = pack(tx, claim, self._desk.capabilities, now)
@@ -169,11 +172,12 @@ class Courier:
         for number, (key, parts) in enumerate(parcel.posts(self._desk.capabilities)):
             if number < done:
                 continue
-            if number > done:
-                await self._clock.sleep(self._pace.post_every_ms / 1000)
+            if number > done and not await self._still_mine(parcel, self._pace.post_every_ms / 1000):
+                return Unknown(reason="another process goes on with it")
             outcome = await self._desk.post(parcel.claim.thread, parts, key)
             while number and isinstance(outcome, RetryLater) and self._may_wait(began, outcome):
-                await self._clock.sleep(max(outcome.after_s, 0.1))
+                if not await self._still_mine(parcel, max(outcome.after_s, 0.1)):
+                    return Unknown(reason="another process goes on with it")
                 outcome = await self._desk.post(parcel.claim.thread, parts, key)
             if number and isinstance(outcome, RetryLater):
                 # What was sent before must not be sent again: only a look can tell where to go on.
@@ -182,8 +186,15 @@ class Courier:
                 return outcome
         return outcome
 
+    async def _still_mine(self, parcel: Parcel, after_s: float) -> bool:
+        """Rest, then freeze the parcel anew for its next post: the lease lasts for one."""
+        await self._clock.sleep(after_s)
+        now = self._clock.now()
+        claim, ks, free_at = parcel.claim, parcel.ks, self._free_at(parcel, now)
+        return await self._store.run(lambda tx: tx.begin_send(claim, ks, parcel.head.key, now, free_at))
+
     def _may_wait(self, began: Millis, outcome: RetryLater) -> bool:
-        return self._clock.now() + outcome.after_s * 1000 < began + SEND_WITHIN_MS
+        return self._clock.now() + outcome.after_s * 1000 < began + SEND_WITHIN_GRACES * self._grace_ms
 
     # --- settle
 
@@ -193,7 +204,8 @@ class Courier:
             outcome,
             attempts=head.attempts,
             looks=head.looks,
-            attempt_at=head.attempt_at or now,
+            # Of several posts the last one was begun later than the first: G counts from there.
+            attempt_at=now if len(parcel.posts(self._desk.capabilities)) > 1 else head.attempt_at or now,
             now=now,
             grace_ms=self._grace_ms,
         )

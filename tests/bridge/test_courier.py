@@ -368,6 +368,31 @@ async def test_a_courier_that_dies_while_sending_loses_and_doubles_nothing(offic
 # --- refusals
 
 
+async def test_what_a_dead_process_had_under_way_is_settled_g_later(office: Office) -> None:
+    """Its lane is nobody's after G, not later: the next process looks, sends, and the lines behind follow."""
+    await office.story.says("sent, and nobody knows")
+    await office.wait(2)
+    dead = Through(office.story.store)
+    office.desk.script = [(Unknown(reason="reset"), False)]
+    courier = office.another("w2", store=dead)
+    parcel = await dead.run(courier._claim)
+    assert parcel is not None
+    dead.dead = True
+    with pytest.raises(asyncio.CancelledError):
+        await courier._send(parcel)
+    await office.story.says("behind it")
+
+    await office.wait(GRACE_S - 2)
+    assert await office.carry() == 0
+    await office.wait(2)
+    await office.carry_all(3)
+
+    assert [text for text in await office.shown() if "taken" not in text][-2:] == [
+        "sent, and nobody knows",
+        "behind it",
+    ]
+
+
 async def test_a_refused_line_is_a_dead_letter_and_never_silent(office: Office) -> None:
     """People read in the thread what did not arrive and why, once, with *Send again*; later lines go on."""
     office.desk.script = [(Refused(reason="msg_too_strange", remedy="Use words."), False)]
