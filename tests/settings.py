@@ -18,3 +18,5 @@ class TestSettings(BaseSettings):
     """`RACE_SEED`: where the random moments of the races come from."""
     chromium: Path | None = None
     """`CHROMIUM`: the browser to use instead of the one that is found."""
+    sim_seed: int = 1
+    """`SIM_SEED`: the simulated world that tests/simulation lives through alone."""

@@ -1,0 +1,97 @@
+"""Whole lives of the bridge in virtual time: kills, freezes, a bad vendor, people who do everything at once.
+
+One world again, alone: SIM_SEED=1234 .venv/bin/python -m pytest tests/simulation -k one_seed
+"""
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.settings import CACHE, TestSettings
+from tests.simulation.crash import OWN_POINTS
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.world import Plan, World, live
+
+KILLS = 20
+SQLITE_SEEDS = 10_000
+WORLDS = 484
+SQLITE_WORLDS = 16
+CHUNKS = 4
+"""500 worlds of 20 kills each: 10,000. In parts, so that several workers can share them."""
+
+
+def promise(world: World) -> None:
+    """Fail, with the way to see it again, if this world broke a promise."""
+    seed, problems = world.plan.seed, "\n  ".join(world.problems)
+    again = f"SIM_SEED={seed} .venv/bin/python -m pytest tests/simulation -k one_seed"
+    assert not world.problems, f"the world of seed {seed} broke:\n  {problems}\nsee it again with: {again}"
+
+
+def live_all(seeds: range, store: str) -> tuple[Counter[str], Counter[str]]:
+    """Live through these seeds; return how often each point was passed, and how often it was the end."""
+    passed: Counter[str] = Counter()
+    killed: Counter[str] = Counter()
+    for seed in seeds:
+        world = live(Plan(seed=seed, kills=KILLS), store=store)
+        promise(world)
+        assert world.reaper.kills >= KILLS
+        passed += world.reaper.passed
+        killed += world.reaper.killed
+    return passed, killed
+
+
+def all_struck(passed: Counter[str], killed: Counter[str], chunk: int) -> None:
+    """Fail if a point was never passed, or was passed and never struck. Leaves the counts in .cache/simulation."""
+    table = "\n".join(f"{killed[point]:6} kills of {times:8}  {point}" for point, times in passed.most_common())
+    report = CACHE / "simulation" / f"points-{chunk}.txt"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(f"{table}\n", encoding="utf-8")
+    missed = OWN_POINTS - set(killed) | {point for point, times in passed.items() if times > 200} - set(killed)
+    assert not missed, f"never killed at {sorted(missed)}:\n{table}"
+    assert len(killed) >= 40, table
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_nothing_is_lost_doubled_or_out_of_order(chunk: int) -> None:
+    """Killed or frozen at any point, with every fault a vendor has, the bridge keeps every promise."""
+    size = WORLDS // CHUNKS
+    passed, killed = live_all(range(chunk * size, (chunk + 1) * size), "memory")
+
+    all_struck(passed, killed, chunk)
+
+
+def test_the_same_on_the_real_store() -> None:
+    """SQLite's units of work keep the promises that those in memory keep."""
+    _, killed = live_all(range(SQLITE_SEEDS, SQLITE_SEEDS + SQLITE_WORLDS), "sqlite")
+
+    assert killed.total() >= SQLITE_WORLDS * KILLS
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_bridge_that_is_wrong_is_caught(name: str) -> None:
+    """The simulation can fail: each of these bridges breaks one promise, and some seed shows it."""
+    mutant = MUTANTS[name]
+    for seed in range(1, mutant.worlds + 1):
+        world = live(Plan(seed=seed, freezes=mutant.freezes), mutant.made)
+        if any(re.search(mutant.caught_by, problem) for problem in world.problems):
+            return
+    pytest.fail(f"{mutant.worlds} worlds did not notice a bridge that {name}")
+
+
+def test_one_seed_gives_one_history() -> None:
+    """A world can be lived again, kill for kill and message for message: what a seed shows once it always shows."""
+    first, second = live(Plan(seed=77)), live(Plan(seed=77))
+
+    assert first.reaper.passed == second.reaper.passed
+    assert first.reaper.killed == second.reaper.killed
+    assert [(held.ref, held.at, held.key) for held in first.vendor.messages] == [
+        (held.ref, held.at, held.key) for held in second.vendor.messages
+    ]
+    assert first.loop.time() == second.loop.time()
+
+
+def test_one_seed() -> None:
+    """The world of `SIM_SEED` keeps every promise, on the store that its chunk used."""
+    seed = TestSettings().sim_seed
+    promise(live(Plan(seed=seed, kills=KILLS), store="sqlite" if seed >= SQLITE_SEEDS else "memory"))
