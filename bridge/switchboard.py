@@ -81,6 +81,7 @@ class Switchboard:
             tx.drop_timer(event.site, event.handoff, event.rung)
         if isinstance(event, Escalated):
             known = tx.handoff_by_envelope(event.site, event.conversation, event.envelope.id)
+            known = known or _noted(tx, event, subject.situation.conversation)
             if known is not None:
                 return _same_ticket(known, subject.situation.conversation), []
         verdicts = self._judge.verdicts(tx, subject, event, now)
@@ -192,6 +193,7 @@ class Switchboard:
             return Receipt(status="duplicate")
         if isinstance(event, Escalated):
             known = tx.handoff_by_envelope(event.site, conversation.id, event.envelope.id)
+            known = known or _noted(tx, event, conversation)
             return _same_ticket(known, conversation) if known else Receipt(status="duplicate")
         recent = tx.last_entries(event.site, conversation.id, before_n=conversation.next_n, limit=DUPLICATES_LOOK_BACK)
         same = next((entry for entry in reversed(recent) if entry.remote == RemoteRef(event.source)), None)
@@ -216,6 +218,15 @@ def _write(tx: Tx, conversation: Conversation, effect: Effect) -> None:
             tx.set_timer(conversation.site, effect.handoff, effect.rung, effect.due_at)
         case ClearTimers(handoff=handoff_id):
             tx.clear_timers(conversation.site, handoff_id)
+
+
+def _noted(tx: Tx, event: Escalated, conversation: Conversation) -> Handoff | None:
+    """Return the handoff that was open when this envelope came first and became a notice there: sent again after the
+    return, it must not call a person anew.
+    """
+    recent = tx.last_entries(event.site, conversation.id, before_n=conversation.next_n, limit=DUPLICATES_LOOK_BACK)
+    place = next((one.handoff for one in reversed(recent) if one.data.get("envelope") == event.envelope.id), None)
+    return tx.handoff(event.site, place) if place is not None else None
 
 
 def _same_ticket(handoff: Handoff, conversation: Conversation) -> Receipt:

@@ -165,7 +165,7 @@ def escalated(draft: Draft, event: Escalated) -> Decision:
             sentence = take(draft, operator)
             return draft.refuse(sentence) if sentence else draft.done()
         text = thread("again", reason=event.envelope.reason.value, summary=event.envelope.summary)
-        draft.tell_thread(text, notice="escalated_again")
+        draft.tell_thread(text, notice="escalated_again", envelope=event.envelope.id)
         return draft.done()
     if event.turn is not None:
         moved = _leave(draft, event.envelope, problems=event.problems, ending=TurnState.DONE)

@@ -180,10 +180,15 @@ class Draft:
         mention: Operator | None = None,
         handoff: Handoff | None = None,
         ordinal: int | None = None,
+        envelope: str = "",
     ) -> int:
-        """Say something of the bridge's own in a thread: the newest of the open handoff, unless another is named."""
+        """Say something of the bridge's own in a thread: the newest of the open handoff, unless another is named.
+        `envelope` is the id of the one that this answers, so that it is known when it comes again.
+        """
         place = handoff or self.open_handoff
         data: dict[str, Any] = {"notice": notice}
+        if envelope:
+            data["envelope"] = envelope
         if mention is not None:
             data["mentions"] = [mention.id]
         n = self.append(

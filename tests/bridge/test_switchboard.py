@@ -236,6 +236,23 @@ async def test_the_same_envelope_is_the_same_ticket(store: Store) -> None:
     assert before[0].state is State.WAITING
 
 
+async def test_an_envelope_that_was_only_noted_is_known_too(store: Store) -> None:
+    """An envelope that came while people had the conversation is told once, and calls nobody anew after the return."""
+    story = Story(store=store)
+    await story.opens()
+    first = await story.escalates("e1")
+    await story.escalates("e2")
+    again = await story.escalates("e2")
+    assert (again.status, again.ticket) == ("duplicate", first.ticket)
+    assert (await story.notices()).count("escalated_again") == 1
+    await story.returns()
+
+    late = await story.escalates("e2")
+
+    assert (late.status, late.ticket) == ("duplicate", first.ticket)
+    assert (await story.row()).state is State.AGENT
+
+
 async def test_another_escalation_of_an_open_handoff_is_a_notice(store: Store) -> None:
     """While people own it a second envelope makes no second card."""
     story = await taken(store)
