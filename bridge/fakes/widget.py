@@ -10,12 +10,14 @@ from typing import Any
 
 from bridge.conversation import (
     CUSTOMER_SEES,
+    OPEN_STATES,
     Audience,
     Author,
     Conversation,
     Customer,
     CustomerOpened,
     CustomerSaid,
+    CustomerWithdrew,
     Entry,
     EntryKind,
     Event,
@@ -25,7 +27,7 @@ from bridge.conversation import (
     Role,
     Stream,
 )
-from bridge.errors import StoreUnavailable
+from bridge.errors import NotFound, StoreUnavailable
 from bridge.ids import (
     ConversationId,
     DeskName,
@@ -60,6 +62,9 @@ class FakeState:
     clock: Clock
     logs: dict[ConversationId, FakeLog] = field(default_factory=dict)
     seen: set[SourceId] = field(default_factory=set)
+    handoffs: list[Handoff] = field(default_factory=list)
+    """What FakeLookup knows, oldest first."""
+    queues: Sequence[tuple[str, str]] = ()
 
     def say(
         self,
@@ -134,12 +139,16 @@ class FakeReceive:
             await self.gate.wait()
         if self.down:
             raise StoreUnavailable("the fake store is down")
-        if not isinstance(event, CustomerOpened | CustomerSaid):
+        if not isinstance(event, CustomerOpened | CustomerSaid | CustomerWithdrew):
             raise TypeError(f"a widget does not bring {type(event).__name__}")
+        if isinstance(event, CustomerWithdrew) and event.conversation not in self.state.logs:
+            raise NotFound(f"no conversation {event.conversation}")
         self.events.append(event)
         if event.source in self.state.seen:
             return Receipt(status="duplicate", conversation=event.conversation)
         self.state.seen.add(event.source)
+        if isinstance(event, CustomerWithdrew):
+            return Receipt(status="refused", sentence="Nobody was called.", conversation=event.conversation)
         log = self.state.logs.get(event.conversation)
         if log is None:
             row = Conversation(site=event.site, id=event.conversation, widget=event.widget, customer=event.customer)
@@ -222,7 +231,7 @@ class FakeFeed:
 
 
 class FakeLookup:
-    """Answers questions about the state's conversations; it knows no handoffs."""
+    """Answers questions about the state's conversations, handoffs and queues."""
 
     def __init__(self, state: FakeState) -> None:
         """Read from this state."""
@@ -231,24 +240,29 @@ class FakeLookup:
     async def conversation(self, site: SiteId, conversation: ConversationId) -> Conversation | None:
         """Return it."""
         log = self.state.logs.get(conversation)
-        return log.row if log is not None else None
+        return log.row if log is not None and log.row.site == site else None
 
     async def handoff(self, site: SiteId, handoff: HandoffId) -> Handoff | None:
-        """Return None."""
-        return None
+        """Return it."""
+        return next((one for one in self._of(site) if one.id == handoff), None)
 
     async def handoff_by_ticket(self, site: SiteId, ticket: Ticket) -> Handoff | None:
-        """Return None."""
-        return None
+        """Return it."""
+        return next((one for one in self._of(site) if one.ticket == ticket), None)
 
     async def handoff_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> Handoff | None:
-        """Return None."""
-        return None
+        """Return the one whose newest thread has this root: the state knows no older threads."""
+        here = (desk, root)
+        return next((one for one in self._of(site) if (one.thread.desk, one.thread.root) == here), None)
 
     async def open_handoffs(self, site: SiteId, operator: OperatorId | None = None) -> list[Handoff]:
-        """Return none."""
-        return []
+        """Return open handoffs, oldest first; only this operator's, if named."""
+        found = [one for one in self._of(site) if one.state in OPEN_STATES]
+        return [one for one in found if operator is None or (one.operator is not None and one.operator.id == operator)]
 
     def queues(self) -> Sequence[tuple[str, str]]:
-        """Return none."""
-        return ()
+        """Return (name, label) of every queue."""
+        return list(self.state.queues)
+
+    def _of(self, site: SiteId) -> list[Handoff]:
+        return [handoff for handoff in self.state.handoffs if handoff.site == site]

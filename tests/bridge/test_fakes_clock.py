@@ -2,7 +2,30 @@
 
 import asyncio
 
+import pytest
+
 from bridge.fakes.clock import ManualClock
+from tests.contracts.clock_contract import ClockContract
+
+
+class ByHand:
+    """Time that is moved on."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+
+    async def go_by(self, seconds: float) -> None:
+        await self.clock.settle()
+        await self.clock.advance(seconds)
+
+
+class TestManualClock(ClockContract):
+    """`fakes.clock.ManualClock`."""
+
+    @pytest.fixture
+    def time(self) -> ByHand:
+        """One that stands still."""
+        return ByHand()
 
 
 async def test_sleepers_wake_in_the_order_of_their_times() -> None:

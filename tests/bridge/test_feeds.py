@@ -10,11 +10,11 @@ from bridge.fakes.clock import ManualClock
 from bridge.fakes.store import MemoryStore
 from bridge.fakes.widget import FakeFeed, FakeLog, FakeState
 from bridge.ids import ConversationId, SiteId, TurnId
-from bridge.lookup import StoreLookup
-from bridge.ports import Changed, Feed, Store
+from bridge.ports import Changed, Feed
 from bridge.showing import Showing
-from tests.bridge.stories import C1, CUSTOMER, DANA, DESK, SITE, Story
-from tests.contracts.feed_contract import FeedContract, Wall
+from tests.bridge.stories import C1, CUSTOMER, SITE, Story
+from tests.contracts.feed_contract import FeedContract, RecordingViewer, Wall
+from tests.contracts.viewer_contract import ViewerContract
 
 
 class Told:
@@ -91,26 +91,23 @@ class TestFakeFeed(FeedContract):
         return Faked()
 
 
-async def test_lookups_answer_what_pickers_and_modals_ask(store: Store) -> None:
-    """By id, ticket and thread; open ones by operator; nothing of another site."""
-    story = Story(store=store)
-    lookup = StoreLookup(store, story.house.directory)
-    await story.says("help")
-    await story.escalates()
-    root = await story.card_arrives()
-    await story.takes()
-    handoff = await story.handoff()
+class Recorded:
+    """The window that suites show on."""
 
-    assert await lookup.handoff(SITE, handoff.id) == handoff
-    assert await lookup.handoff_by_ticket(SITE, handoff.ticket) == handoff
-    assert await lookup.handoff_at(SITE, DESK, root) == handoff
-    assert await lookup.open_handoffs(SITE, DANA.id) == [handoff]
-    assert await lookup.conversation(SITE, C1) == await story.row()
-    assert lookup.queues()[:2] == [("support", "Support"), ("billing", "Billing")]
-    await story.closes()
-    assert await lookup.open_handoffs(SITE) == []
-    other = SiteId("other-company")
-    assert await lookup.handoff(other, handoff.id) is None
-    assert await lookup.handoff_by_ticket(other, handoff.ticket) is None
-    assert await lookup.handoff_at(other, DESK, root) is None
-    assert await lookup.conversation(other, C1) is None
+    def __init__(self) -> None:
+        self.viewer = RecordingViewer()
+
+    def texts(self) -> list[str]:
+        return self.viewer.texts
+
+    async def leave(self) -> None:
+        self.viewer.broken = True
+
+
+class TestRecordingViewer(ViewerContract):
+    """`feed_contract.RecordingViewer`."""
+
+    @pytest.fixture
+    def pane(self) -> Recorded:
+        """An open one."""
+        return Recorded()
