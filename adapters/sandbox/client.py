@@ -209,6 +209,14 @@ class Workspace:
         """Switch every fault off."""
         await self.request("DELETE", "/sandbox/faults")
 
+    async def rules(self, **rules: object) -> Json:
+        """Make Slack as strict as it may be: ``metadata_in_events``, ``token_error``, ``rationed_reads``, ..."""
+        return await self.request("PUT", "/sandbox/rules", rules)
+
+    async def reset_rules(self) -> None:
+        """Make Slack lenient again."""
+        await self.request("DELETE", "/sandbox/rules")
+
     async def configure(self, **configuration: object) -> Json:
         """Change the app's configuration: ``request_url``, ``manifest``, ``scopes``, ``bot_events``, ..."""
         return await self.request("PUT", "/sandbox/app", configuration)

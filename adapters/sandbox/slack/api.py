@@ -27,17 +27,20 @@ async def serve(request: web.Request) -> web.StreamResponse:
         args = await _arguments(request)
     except SlackError as error:
         return _answer(sandbox, name, {}, _error(error))
-    fault = sandbox.faults.take(name)
+    fault = sandbox.faults.take(name, str(args.get("channel") or args.get("channel_id") or ""))
     early = await _fail_before(request, sandbox, name, args, fault)
     if early is not None:
         return early
+    wait_s = sandbox.method_budget.take(name)
+    if wait_s is not None:
+        return _rate_limited(sandbox, name, args, wait_s)
     try:
         body = await _run(sandbox, name, args, _token(request, args))
     except RateLimited as limit:
         return _rate_limited(sandbox, name, args, limit.after_s)
     except SlackError as error:
         body = _error(error)
-    late = _fail_after(request, sandbox, name, args, fault)
+    late = await _fail_after(request, sandbox, name, args, fault)
     return late if late is not None else _answer(sandbox, name, args, body)
 
 
@@ -80,6 +83,8 @@ def _authorise(sandbox: Sandbox, method: Method, token: str) -> None:
         raise SlackError("invalid_auth")
     if (token == settings.app_token) != method.is_app_level:
         raise SlackError("not_allowed_token_type")
+    if sandbox.rules.token_error and not method.is_app_level:
+        raise SlackError(sandbox.rules.token_error)
     sandbox.need_scope(method.any_scope)
 
 
@@ -119,7 +124,7 @@ async def _fail_before(
     return None
 
 
-def _fail_after(
+async def _fail_after(
     request: web.Request, sandbox: Sandbox, name: str, args: Json, fault: Fault | None
 ) -> web.StreamResponse | None:
     match fault.kind if fault is not None else None, fault:
@@ -129,6 +134,8 @@ def _fail_after(
             return _drop(request, sandbox, name, args)
         case FaultKind.ERROR_AFTER, Fault() as refusal:
             return _answer(sandbox, name, args, {"ok": False, "error": refusal.error})
+        case FaultKind.DELAY_AFTER, Fault() as delay:
+            await asyncio.sleep(delay.after_s)
     return None
 
 

@@ -109,7 +109,8 @@ async def download(request: web.Request) -> web.Response:
     sandbox = request.app[SANDBOX]
     file_id = request.match_info["key"].rpartition("-")[2]
     file = sandbox.workspace.files.get(file_id)
-    is_app = request.headers.get("Authorization") == f"Bearer {sandbox.settings.bot_token}"
+    is_alive = not sandbox.rules.token_error
+    is_app = is_alive and request.headers.get("Authorization") == f"Bearer {sandbox.settings.bot_token}"
     may_read = (is_app and "files:read" in sandbox.app.scopes) or request.query.get("page") == sandbox.page_key
     if not may_read:
         return web.Response(text=LOGIN_PAGE, content_type="text/html")

@@ -15,6 +15,7 @@ from adapters.sandbox.slack.people import (
     UserGroup,
 )
 from adapters.sandbox.slack.records import Channel, Json, Message, SlackError
+from adapters.sandbox.slack.rules import READ_ITEMS
 from adapters.sandbox.slack.workspace import channel_object
 
 
@@ -55,8 +56,11 @@ def bots_info(call: Call) -> Json:
     raise SlackError("bot_not_found")
 
 
-def _channel(call: Call) -> Channel:
-    return call.sandbox.workspace.channel(call.required("channel"), seen_by=BOT_USER)
+def _channel(call: Call, scope: str = "read") -> Channel:
+    """Find the channel, whose kind decides which scope it takes."""
+    channel = call.sandbox.workspace.channel(call.required("channel"), seen_by=BOT_USER)
+    call.sandbox.need_scope((f"{'groups' if channel.is_private else 'channels'}:{scope}",))
+    return channel
 
 
 def conversations_info(call: Call) -> Json:
@@ -94,7 +98,7 @@ def conversations_members(call: Call) -> Json:
 
 def conversations_join(call: Call) -> Json:
     """Let the app join a public channel."""
-    channel = _channel(call)
+    channel = call.sandbox.workspace.channel(call.required("channel"), seen_by=BOT_USER)
     if channel.is_archived:
         raise SlackError("is_archived")
     call.sandbox.workspace.join(channel, BOT_USER)
@@ -102,10 +106,14 @@ def conversations_join(call: Call) -> Json:
 
 
 def _readable(call: Call) -> Channel:
-    channel = _channel(call)
+    channel = _channel(call, "history")
     if BOT_USER not in channel.members:
         raise SlackError("not_in_channel")
     return channel
+
+
+def _most(call: Call) -> int:
+    return READ_ITEMS if call.sandbox.rules.rationed_reads else 1000
 
 
 def _within(call: Call, messages: list[Message]) -> list[Message]:
@@ -120,7 +128,7 @@ def conversations_history(call: Call) -> Json:
     channel = _readable(call)
     roots = [m for m in channel.messages.values() if not m.is_reply or m.subtype == "thread_broadcast"]
     found = list(reversed(_within(call, roots)))
-    page, cursor = page_of(call, found, limit=100)
+    page, cursor = page_of(call, found, limit=100, most=_most(call))
     metadata = call.flag("include_all_metadata")
     return {
         "messages": [channel.rendered(message, metadata=metadata) for message in page],
@@ -139,7 +147,7 @@ def conversations_replies(call: Call) -> Json:
     if root is None:
         raise SlackError("thread_not_found")
     replies = _within(call, channel.replies(root.ts))
-    page, cursor = page_of(call, replies, limit=1000)
+    page, cursor = page_of(call, replies, limit=1000, most=_most(call))
     metadata = call.flag("include_all_metadata")
     return {
         "messages": [channel.rendered(message, metadata=metadata) for message in [root, *page]],

@@ -67,9 +67,9 @@ class Method:
     needs_token: bool = True
 
 
-def page_of(call: Call, items: list[Item], *, limit: int) -> tuple[list[Item], Json]:
-    """Return one page of a list and its ``response_metadata``; the cursor is opaque to callers."""
-    size = max(1, min(call.number("limit", limit), 1000))
+def page_of(call: Call, items: list[Item], *, limit: int, most: int = 1000) -> tuple[list[Item], Json]:
+    """Return a page of at most ``most`` items and its ``response_metadata``; the cursor is opaque to callers."""
+    size = max(1, min(call.number("limit", limit), most))
     cursor = call.text("cursor")
     if cursor and not (cursor.startswith("dXNlcjpV") and cursor[8:].isdigit()):
         raise SlackError("invalid_cursor")

@@ -1,4 +1,4 @@
-"""The sandbox's own HTTP interface, for tests and the page: act, state, live, log, faults, app, disconnect."""
+"""The sandbox's own HTTP interface, for tests and the page: act, state, live, log, faults, rules, app, disconnect."""
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -26,6 +26,9 @@ def routes() -> list[web.RouteDef]:
         web.get("/sandbox/faults", list_faults),
         web.post("/sandbox/faults", _refusing(set_fault)),
         web.delete("/sandbox/faults", clear_faults),
+        web.get("/sandbox/rules", show_rules),
+        web.put("/sandbox/rules", _refusing(set_rules)),
+        web.delete("/sandbox/rules", reset_rules),
         web.get("/sandbox/app", show_app),
         web.put("/sandbox/app", _refusing(configure_app)),
         web.post("/sandbox/disconnect", _refusing(disconnect)),
@@ -127,6 +130,26 @@ async def set_fault(request: web.Request) -> web.Response:
 async def clear_faults(request: web.Request) -> web.Response:
     """Switch every fault off."""
     request.app[SANDBOX].faults.clear()
+    return web.json_response({"ok": True})
+
+
+async def show_rules(request: web.Request) -> web.Response:
+    """Return how strict the workspace is."""
+    return web.json_response(request.app[SANDBOX].rules.as_json())
+
+
+async def set_rules(request: web.Request) -> web.Response:
+    """Change how strict it is; limits count anew."""
+    sandbox = request.app[SANDBOX]
+    sandbox.rules.update(await _body(request))
+    sandbox.method_budget.forget()
+    return web.json_response({"ok": True, **sandbox.rules.as_json()})
+
+
+async def reset_rules(request: web.Request) -> web.Response:
+    """Be as lenient as at the start."""
+    request.app[SANDBOX].rules.reset()
+    request.app[SANDBOX].method_budget.forget()
     return web.json_response({"ok": True})
 
 

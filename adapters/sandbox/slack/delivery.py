@@ -2,31 +2,54 @@
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Coroutine
 
 from adapters.sandbox.slack.events import HttpDelivery
 from adapters.sandbox.slack.faults import EVENTS, Fault, FaultKind, FaultTable
-from adapters.sandbox.slack.payloads import envelope
+from adapters.sandbox.slack.payloads import envelope, event_id
 from adapters.sandbox.slack.people import BOT_USER
-from adapters.sandbox.slack.records import Json
+from adapters.sandbox.slack.records import Channel, Json
+from adapters.sandbox.slack.rules import Rules
 from adapters.sandbox.slack.settings import AppConfiguration
 from adapters.sandbox.slack.socket_mode import SocketHub
 from adapters.sandbox.slack.workspace import Workspace
 
 _NEEDS_NO_MEMBERSHIP = frozenset({"user_change", "app_uninstalled", "tokens_revoked", "channel_shared"})
+_SCOPES = {
+    "app_mention": ("app_mentions:read",),
+    "channel_archive": ("channels:read", "groups:read"),
+    "channel_shared": ("channels:read", "groups:read"),
+    "channel_unarchive": ("channels:read", "groups:read"),
+    "file_shared": ("files:read",),
+    "member_joined_channel": ("channels:read", "groups:read"),
+    "member_left_channel": ("channels:read", "groups:read"),
+    "message.channels": ("channels:history",),
+    "message.groups": ("groups:history",),
+    "reaction_added": ("reactions:read",),
+    "reaction_removed": ("reactions:read",),
+    "user_change": ("users:read",),
+}
+"""What each event asks of the app, as https://docs.slack.dev/reference/events names it on the event's own page."""
 
 
 class Delivery:
     """Sends events and interactions by HTTP, or by Socket Mode where the app has no request URL."""
 
     def __init__(
-        self, app: AppConfiguration, workspace: Workspace, faults: FaultTable, http: HttpDelivery, hub: SocketHub
+        self,
+        *,
+        app: AppConfiguration,
+        workspace: Workspace,
+        faults: FaultTable,
+        rules: Rules,
+        http: HttpDelivery,
+        hub: SocketHub,
     ) -> None:
         """Listen to nothing yet: hand ``publish`` to the workspace."""
         self._app = app
         self._workspace = workspace
         self._faults = faults
+        self._rules = rules
         self._http = http
         self._hub = hub
         self._running: set[asyncio.Task[None]] = set()
@@ -38,15 +61,21 @@ class Delivery:
         channel = self._workspace.channels.get(channel_id) if channel_id else None
         if event["type"] not in _NEEDS_NO_MEMBERSHIP and channel is not None and BOT_USER not in channel.members:
             return
-        name = event["type"]
-        if name == "message":
-            name = "message.groups" if channel is not None and channel.is_private else "message.channels"
-        if name not in self._app.bot_events:
+        if not self._wanted(event["type"], channel):
             return
         body = envelope(
-            event, now_s=self._workspace.now(), is_ext_shared=channel.is_ext_shared if channel is not None else False
+            self._rules.in_event(event),
+            now_s=self._workspace.now(),
+            is_ext_shared=channel.is_ext_shared if channel is not None else False,
         )
-        self._send_or_fail(body, self._faults.take(EVENTS))
+        self._send_or_fail(body, self._faults.take(EVENTS, channel_id or ""))
+
+    def _wanted(self, name: str, channel: Channel | None) -> bool:
+        """Tell whether the app subscribed to it and has a scope for it."""
+        if name == "message":
+            name = "message.groups" if channel is not None and channel.is_private else "message.channels"
+        scopes = _SCOPES.get(name, ())
+        return name in self._app.bot_events and (not scopes or bool(set(scopes) & set(self._app.scopes)))
 
     async def ask(self, kind: str, payload: Json) -> tuple[Json, str | None]:
         """Deliver an interaction (``slash_commands`` or ``interactive``) and wait for the app's answer."""
@@ -81,7 +110,7 @@ class Delivery:
         if fault is not None and fault.kind == FaultKind.DUPLICATE:
             self.start(self._send(body))
         if fault is not None and fault.kind == FaultKind.DUPLICATE_NEW_ID:
-            self.start(self._send(body | {"event_id": f"Ev{secrets.token_hex(5).upper()}"}))
+            self.start(self._send(body | {"event_id": event_id()}))
         held, self._held = self._held, []
         for late in held:
             self.start(self._send(late, after_s=0.05))

@@ -15,7 +15,9 @@ from urllib.parse import urlencode
 import aiohttp
 
 from adapters.sandbox.slack.journal import Journal
+from adapters.sandbox.slack.payloads import event_id
 from adapters.sandbox.slack.records import Json
+from adapters.sandbox.slack.rules import Rules
 from adapters.sandbox.slack.settings import SandboxSettings
 
 RETRY_WAITS_S = (0.0, 60.0, 300.0)
@@ -41,23 +43,27 @@ class _Reply:
 class HttpDelivery:
     """Posts events and interactions to one URL."""
 
-    def __init__(self, settings: SandboxSettings, journal: Journal, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, settings: SandboxSettings, rules: Rules, journal: Journal, session: aiohttp.ClientSession
+    ) -> None:
         """Send with ``session``, which the caller closes."""
         self._settings = settings
+        self._rules = rules
         self._journal = journal
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=settings.answer_timeout_s)
 
     async def event(self, url: str, body: Json) -> None:
         """Deliver an event: at once, and up to three times more until a 2xx comes back."""
-        raw = json.dumps(body).encode()
         reason = ""
         for attempt in range(len(RETRY_WAITS_S) + 1):
             headers = {"Content-Type": "application/json"}
             if attempt:
                 await asyncio.sleep(RETRY_WAITS_S[attempt - 1] * self._settings.retry_scale)
                 headers |= {"x-slack-retry-num": str(attempt), "x-slack-retry-reason": reason}
-            reply = await self._post(url, raw, headers)
+                if self._rules.new_id_on_retry:
+                    body = body | {"event_id": event_id()}
+            reply = await self._post(url, json.dumps(body).encode(), headers)
             self._journal.delivered(body, attempt=attempt, status=reply.status, reason=reply.reason)
             if reply.reason is None or reply.stop:
                 return

@@ -25,6 +25,7 @@ class FaultKind(StrEnum):
     ERROR_BEFORE = "error_before"
     ERROR_AFTER = "error_after"
     DELAY = "delay"
+    DELAY_AFTER = "delay_after"
     DUPLICATE = "duplicate"
     DUPLICATE_NEW_ID = "duplicate_new_id"
     REORDER = "reorder"
@@ -39,7 +40,10 @@ CALL_KINDS = (frozenset(FaultKind) - EVENT_KINDS) | {FaultKind.DELAY}
 
 @dataclass(kw_only=True, slots=True)
 class Fault:
-    """One switch. ``target`` is a method name, ``"*"`` for every method, or ``"events"``."""
+    """One switch. ``target`` is a method name, ``"*"`` for every method, or ``"events"``.
+
+    With a ``channel`` it hits only what concerns that channel.
+    """
 
     target: str
     kind: FaultKind
@@ -47,6 +51,7 @@ class Fault:
     probability: float = 1.0
     after_s: float = 1.0
     error: str = "internal_error"
+    channel: str = ""
 
     def as_json(self) -> Json:
         """Return it as ``GET /sandbox/faults`` shows it."""
@@ -62,7 +67,7 @@ class FaultTable:
 
     def set(self, body: Json) -> Fault:
         """Add a switch from a JSON body. Raises ``SlackError("invalid_fault")`` with what is wrong."""
-        known = {name: body[name] for name in ("times", "probability", "after_s", "error") if name in body}
+        known = {name: body[name] for name in ("times", "probability", "after_s", "error", "channel") if name in body}
         try:
             fault = Fault(target=str(body.get("target", "*")), kind=FaultKind(body.get("kind", "")), **known)
         except ValueError as error:
@@ -77,9 +82,11 @@ class FaultTable:
         """Switch everything off."""
         self.faults.clear()
 
-    def take(self, target: str) -> Fault | None:
+    def take(self, target: str, channel: str = "") -> Fault | None:
         """Return the fault that hits this call or event, counting it down; ``None`` if it goes through."""
         for fault in self.faults:
+            if fault.channel and fault.channel != channel:
+                continue
             if fault.target != target and (fault.target != "*" or target == EVENTS):
                 continue
             if self.chance.random() >= fault.probability:

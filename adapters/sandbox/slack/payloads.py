@@ -110,6 +110,11 @@ def deleted_event(channel: Channel, *, before: Json, event_ts: str) -> Json:
     }
 
 
+def event_id() -> str:
+    """Return a fresh id of a delivery."""
+    return f"Ev{secrets.token_hex(5).upper()}"
+
+
 def envelope(event: Json, *, now_s: float, is_ext_shared: bool) -> Json:
     """Wrap an event as the Events API does."""
     return {
@@ -120,7 +125,7 @@ def envelope(event: Json, *, now_s: float, is_ext_shared: bool) -> Json:
         "api_app_id": APP_ID,
         "event": event,
         "type": "event_callback",
-        "event_id": f"Ev{secrets.token_hex(5).upper()}",
+        "event_id": event_id(),
         "event_time": int(now_s),
         "authorizations": [
             {

@@ -15,6 +15,7 @@ from adapters.sandbox.slack.modals import Modals
 from adapters.sandbox.slack.pacing import PostBudget
 from adapters.sandbox.slack.people import Cast
 from adapters.sandbox.slack.records import SlackError
+from adapters.sandbox.slack.rules import MethodBudget, Rules
 from adapters.sandbox.slack.settings import SandboxSettings
 from adapters.sandbox.slack.socket_mode import SocketHub
 from adapters.sandbox.slack.workspace import Workspace
@@ -32,13 +33,22 @@ class Sandbox:
         self.page_key = secrets.token_urlsafe(12)
         self.journal = Journal(now=now)
         self.faults = FaultTable()
+        self.rules = Rules()
+        self.method_budget = MethodBudget(rules=self.rules, now=now)
         self.live = Live()
         self.workspace = Workspace(cast, now=now)
         self.modals = Modals(now=now, on_change=self.live.announce, triggers={}, views={}, response_urls={})
         self.budget = PostBudget(now=now, per_s=settings.posts_per_s, burst=settings.post_burst)
-        self.hub = SocketHub(settings, self.journal)
-        self.http = HttpDelivery(settings, self.journal, session)
-        self.delivery = Delivery(self.app, self.workspace, self.faults, self.http, self.hub)
+        self.hub = SocketHub(settings, self.rules, self.journal)
+        self.http = HttpDelivery(settings, self.rules, self.journal, session)
+        self.delivery = Delivery(
+            app=self.app,
+            workspace=self.workspace,
+            faults=self.faults,
+            rules=self.rules,
+            http=self.http,
+            hub=self.hub,
+        )
         self.workspace.on_event = self.delivery.publish
         self.workspace.on_change = self.live.announce
         self.hub.is_enabled = self.app.request_url is None

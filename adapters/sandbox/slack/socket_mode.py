@@ -14,8 +14,10 @@ from aiohttp import WSMsgType, web
 
 from adapters.sandbox.slack.events import RETRY_WAITS_S
 from adapters.sandbox.slack.journal import Journal
+from adapters.sandbox.slack.payloads import event_id
 from adapters.sandbox.slack.people import APP_ID
 from adapters.sandbox.slack.records import Json
+from adapters.sandbox.slack.rules import Rules
 from adapters.sandbox.slack.settings import SandboxSettings
 
 MAX_CONNECTIONS = 10
@@ -45,9 +47,10 @@ class _Link:
 class SocketHub:
     """Hands every envelope to one of the app's connections, and to another if that one fails it."""
 
-    def __init__(self, settings: SandboxSettings, journal: Journal) -> None:
+    def __init__(self, settings: SandboxSettings, rules: Rules, journal: Journal) -> None:
         """Start with no connection."""
         self._settings = settings
+        self._rules = rules
         self._journal = journal
         self._tickets: set[str] = set()
         self._links: list[_Link] = []
@@ -110,6 +113,8 @@ class SocketHub:
                 reason = "timeout"
                 await asyncio.sleep(RETRY_WAITS_S[min(attempt, 2)] * self._settings.retry_scale)
                 attempt += 1
+                if self._rules.new_id_on_retry:
+                    body = body | {"event_id": event_id()}
             except ConnectionError:
                 self._journal.delivered(body, attempt=attempt, status=0, reason="connection_closed")
                 self._forget(link)

@@ -12,7 +12,7 @@ from adapters.sandbox.slack.sandbox import Sandbox
 from adapters.sandbox.slack.server import serving
 from adapters.sandbox.slack.settings import BOT_TOKEN, DEFAULT_SCOPES, AppConfiguration, SandboxSettings
 
-MORE_SCOPES = ("chat:write.customize", "channels:join", "reactions:write")
+MORE_SCOPES = ("chat:write.customize", "channels:join", "reactions:read", "reactions:write")
 
 
 @pytest.fixture
