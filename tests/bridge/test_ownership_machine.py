@@ -79,11 +79,14 @@ ACTIONS: dict[str, Any] = {
 
 
 class Ownership(RuleBasedStateMachine):
-    """One conversation on the memory store; every unit runs at once, so that a history is a list of events."""
+    """One conversation; every unit runs at once, so that a history is a list of events.
+
+    Here on the memory store. A subclass names another store that never waits, and says how to look into it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = MemoryStore()
+        self.store = self.open_store()
         self.clock = ManualClock()
         self.door = Switchboard(store=self.store, clock=self.clock, house=house(), mint=numbered())
         self.events: list[tuple[Event, Receipt]] = []
@@ -92,7 +95,33 @@ class Ownership(RuleBasedStateMachine):
         self.sources = 0
         self.owners: list[tuple[int, State, str]] = []
         self.said_by: dict[str, tuple[int, int]] = {}
-        self.roots = 0
+        self.posted = 0
+
+    # --- the store
+
+    def open_store(self) -> Any:
+        return MemoryStore()
+
+    @property
+    def handoffs(self) -> list[Any]:
+        """Every handoff, the oldest first."""
+        return list(self.store._tables.handoffs.values())
+
+    @property
+    def roots(self) -> list[RemoteRef]:
+        """The roots of all threads that are open on the desk."""
+        return sorted(lane.root for lane in self.store._tables.lanes.values() if lane.root)
+
+    def outs(self) -> Iterable[Out]:
+        """Whatever was ever queued for a desk."""
+        for lane in self.store._tables.outs.values():
+            yield from lane.values()
+
+    def everything(self) -> Any:
+        """All that a repeat could change."""
+        tables = self.store._tables
+        names = [n for n in tables.__dataclass_fields__ if n != "inbox"]
+        return repr({name: getattr(tables, name) for name in names})
 
     # --- the world
 
@@ -103,7 +132,7 @@ class Ownership(RuleBasedStateMachine):
             coroutine.send(None)
         except StopIteration as done:
             return done.value
-        raise AssertionError("the memory store waited")
+        raise AssertionError("the store waited")
 
     def bring(self, event: Event) -> Receipt:
         receipt: Receipt = self.unit(lambda tx: self.door.unit(tx, event))[0]
@@ -127,10 +156,6 @@ class Ownership(RuleBasedStateMachine):
     @property
     def log(self) -> list[Entry]:
         return self.unit(lambda tx: tx.entries(SITE, C1))  # type: ignore[no-any-return]
-
-    @property
-    def handoffs(self) -> list[Any]:
-        return list(self.store._tables.handoffs.values())
 
     @initialize()
     def opens(self) -> None:
@@ -206,7 +231,7 @@ class Ownership(RuleBasedStateMachine):
         head = self.head(operator=operator, handoff=self.row.handoff)
         self.bring(OperatorTransferred(**head, **target, note=NOTE_CANARY))
 
-    @precondition(lambda self: any(lane.root for lane in self.store._tables.lanes.values()))
+    @precondition(lambda self: self.roots)
     @rule(
         operator=PEOPLE,
         text=st.sampled_from(["hello", f"// {NOTE_CANARY}", f"/cmd {NOTE_CANARY}"]),
@@ -214,7 +239,7 @@ class Ownership(RuleBasedStateMachine):
         ago_ms=st.sampled_from([0, 0, 500]),
     )
     def somebody_types(self, operator: Operator, text: str, pick: int, ago_ms: int) -> None:
-        roots = sorted(lane.root for lane in self.store._tables.lanes.values() if lane.root)
+        roots = self.roots
         head = self.head(operator=operator, desk=DESK, root=roots[-1 - pick % len(roots)])
         head["at"] = Millis(head["at"] - ago_ms)
         remote = RemoteRef(f"m{self.sources}")
@@ -255,8 +280,8 @@ class Ownership(RuleBasedStateMachine):
 
     @rule()
     def a_post_leaves(self) -> None:
-        self.roots += 1
-        root = RemoteRef(f"root{self.roots}")
+        self.posted += 1
+        root = RemoteRef(f"root{self.posted}")
 
         def post(tx: Tx) -> None:
             claim = tx.claim_lane(DESK, "w", Millis(10**14), 1)
@@ -285,16 +310,11 @@ class Ownership(RuleBasedStateMachine):
     def an_event_comes_again(self, pick: int) -> None:
         """I7, I17: whatever comes twice has one effect."""
         event, _ = self.events[-1 - pick % len(self.events)]
-        before = self._everything()
+        before = self.everything()
         receipt, _ = self.unit(lambda tx: self.door.unit(tx, event))
 
         assert receipt.status == "duplicate"
-        assert self._everything() == before
-
-    def _everything(self) -> Any:
-        tables = self.store._tables
-        names = [n for n in tables.__dataclass_fields__ if n != "inbox"]
-        return repr({name: getattr(tables, name) for name in names})
+        assert self.everything() == before
 
     # --- what always holds
 
@@ -382,8 +402,8 @@ class Ownership(RuleBasedStateMachine):
             return
         turn = self.unit(lambda tx: tx.live_turn(SITE, C1))
         row = self.row
-        posted = {out.n for out in self._outs() if out.kind is OutKind.POST}
-        recaps = max((out.n or 0 for out in self._outs() if out.kind is OutKind.TRANSCRIPT), default=0)
+        posted = {out.n for out in self.outs() if out.kind is OutKind.POST}
+        recaps = max((out.n or 0 for out in self.outs() if out.kind is OutKind.TRANSCRIPT), default=0)
         read = max((run.upto_n for run in self.runs), default=0)
         for entry in self.log:
             if entry.author.role is not Role.CUSTOMER or entry.kind is not EntryKind.LINE:
@@ -391,15 +411,11 @@ class Ownership(RuleBasedStateMachine):
             waits = row.state is State.AGENT and turn is not None
             assert entry.n in posted or entry.n < recaps or entry.n <= read or waits, entry
 
-    def _outs(self) -> Iterable[Out]:
-        for lane in self.store._tables.outs.values():
-            yield from lane.values()
-
     @invariant()
     def every_post_names_an_entry_of_its_conversation(self) -> None:
         """An out never points at an entry that is not there, nor at one that is for the customer's eyes only."""
         log = {entry.n: entry for entry in self.log} if self.events else {}
-        for out in self._outs():
+        for out in self.outs():
             if out.kind is OutKind.POST:
                 assert log[out.n or 0].audience is not Audience.CUSTOMER
             assert out.state in (OutState.NEW, OutState.DELIVERED)
