@@ -119,7 +119,7 @@ class Server:
         """Give a fresh token and stream address to a window that lost its socket."""
         session = self._door.session(request, grace=True)
         await self._door.ensure(session)
-        return web.json_response(self._opened(request, session, request.query.get("watermark")))
+        return web.json_response(self._opened(request, session, request.query.get("watermark"), again=True))
 
     async def poll(self, request: web.Request) -> web.Response:
         """Answer what came after the watermark: for pages that cannot hold a socket."""
@@ -161,10 +161,12 @@ class Server:
         if not socket.can_prepare(request).ok:
             raise bad("This address is for WebSockets.")
         await socket.prepare(request)
+        screen = self._door.screen(session)
+        screen.resumed = after_n > 0 or "again" in request.query
         window = sockets.Window(
             socket,
             request.transport,
-            self._door.screen(session),
+            screen,
             feed=self._door.feed,
             site=self._door.site,
             clock=self._door.clock,
@@ -186,12 +188,17 @@ class Server:
             "expires_in": self._door.tokens.lifetime_s,
         }
 
-    def _opened(self, request: web.Request, session: Session, watermark: str | None = None) -> dict[str, str | int]:
+    def _opened(
+        self, request: web.Request, session: Session, watermark: str | None = None, *, again: bool = False
+    ) -> dict[str, str | int]:
         base = self._base_url(request).replace("http", "ws", 1)
         ticket = self._door.tokens.issue(session, Purpose.STREAM)
         address = f"{base}{PREFIXES[0]}/conversations/{session.conversation}/stream?t={ticket}"
         if after_n := wire.parse_watermark(watermark):
             address += f"&watermark={after_n}"
+        if again:
+            # The page may have seen the beginning of a stream, though nothing that is kept.
+            address += "&again=1"
         return {**self._token(session), "streamUrl": address}
 
     def _base_url(self, request: web.Request) -> str:

@@ -93,7 +93,6 @@ class Window:
         self._socket = socket
         self._transport = transport
         self._screen = screen
-        screen.resumed = after_n > 0
         self._feed = feed
         self._site = site
         self._clock = clock

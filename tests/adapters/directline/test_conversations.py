@@ -103,7 +103,7 @@ async def test_reconnecting_gives_a_fresh_token_and_an_address_with_the_watermar
 
         assert status == 200
         assert document["token"] != chat.token
-        assert document["streamUrl"].endswith("&watermark=1")
+        assert document["streamUrl"].endswith("&watermark=1&again=1")
         assert "watermark" not in plain["streamUrl"]
 
 

@@ -37,9 +37,9 @@ class World:
         self.log: list[Entry] = []
         self.stream: Stream | None = None
         self.page = Screen()
-        self.connect()
+        self.connect(again=False)
 
-    def connect(self) -> None:
+    def connect(self, *, again: bool = True) -> None:
         self.window = screen.Screen(
             conversation=CONVERSATION,
             link=lambda file: f"https://bridge.example/{file.id}",
@@ -48,7 +48,7 @@ class World:
             bridge_name="Notice",
         )
         self.after_n = wire.parse_watermark(self.page.watermark)
-        self.window.resumed = self.after_n > 0
+        self.window.resumed = again or self.after_n > 0
         for entry in self.log[max(0, self.after_n - sockets.LOOK_BACK) : self.after_n]:
             self.window.note(entry)
 
@@ -98,7 +98,7 @@ class World:
             self.connect()
         elif what == "reload":
             self.page = Screen()
-            self.connect()
+            self.connect(again=False)
 
     def expected(self) -> list[str]:
         texts = {e.n: e.text for e in self.log if e.kind is EntryKind.LINE}
