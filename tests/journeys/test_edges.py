@@ -135,7 +135,7 @@ async def test_what_was_acknowledged_survives_a_kill_while_slack_is_down(world: 
     await customer.say("said into the dark")
     assert await deliver(world, reply(root["ts"], "answered in the dark", ts=f"{int(time.time())}.000100")) == 200
     async with asyncio.timeout(10):
-        while len(await world.slack.calls("chat.postMessage")) == tried:
+        while len(await world.slack.calls("chat.postMessage")) == tried:  # noqa: ASYNC110 -- it is another process
             await asyncio.sleep(0.02)
     await world.bridge.kill()
     await customer.drop()
