@@ -40,6 +40,8 @@ class Screen:
     _ended: dict[TurnId, int] = field(default_factory=dict)
     _begun: dict[str, int] = field(default_factory=dict)
     """Stream id -> number of the last entry shown when it began here."""
+    _ends: dict[int, str] = field(default_factory=dict)
+    """Number of a line -> the stream that it ended."""
 
     def note(self, entry: Entry) -> None:
         """Take notice of an entry that this window has shown already."""
@@ -49,12 +51,13 @@ class Screen:
             self.last_speaker = entry.author.role
         if entry.turn is not None and entry.kind in (EntryKind.LINE, EntryKind.RETRACTION):
             self._begun.pop(self._stream_id(entry.turn), None)
+            self._ends = {**self._ends, entry.n: self._stream_id(entry.turn)} if len(self._ends) < 32 else {}
             self._ended = {**self._ended, entry.turn: entry.n} if len(self._ended) < 32 else {entry.turn: entry.n}
 
     def activities(self, entry: Entry, original: Entry | None = None) -> list[Json]:
         """Return the activities of an entry, none if it shows nothing. Changes need the entry that they change."""
         if entry.kind in (EntryKind.EDIT, EntryKind.DELETE):
-            shown = [self._changed(entry, original)] if original is not None else []
+            shown = self._changed(entry, original) if original is not None else []
         elif entry.kind is EntryKind.RETRACTION:
             shown = [self._retracted(entry, entry.turn)] if entry.turn is not None else []
         elif entry.author.role is Role.CUSTOMER:
@@ -189,12 +192,16 @@ class Screen:
         # Without it Web Chat shows a customer's own picture as a mere file name.
         return {**attachment, "thumbnailUrl": address} if file.media_type.startswith("image/") else attachment
 
-    def _changed(self, entry: Entry, original: Entry) -> Json:
+    def _changed(self, entry: Entry, original: Entry) -> list[Json]:
         changed = fold([original, entry])[0]
         if original.author.role is Role.CUSTOMER:
-            return self._echo(changed)
-        # The text is final already; naming its stream again would need the log before it.
-        return self._message(changed, self._named(changed))
+            return [self._echo(changed)]
+        message = self._message(changed, self._named(changed))
+        if (stream_id := self._ends.get(original.n)) is None:
+            return [message]
+        # The new text names no stream; without an end of its own the stream's half-written text would stand again.
+        end = {**self._message(replace(original, files=()), ""), "id": f"{stream_id}.end"}
+        return [{**end, "channelData": {"streamType": "final", "streamId": stream_id}}, message]
 
 
 def _person_id(name: str) -> str:
