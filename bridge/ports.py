@@ -183,12 +183,24 @@ class Viewer(Protocol):
         ...
 
 
+Ended = Callable[[Exception | None], None]
+"""Told once that a viewer is shown nothing more: None if it is gone or the process stops, else what went wrong."""
+
+
 class Feed(Protocol):
     """Where widget adapters get what to show (`showing.Showing`)."""
 
+    def attach(
+        self, site: SiteId, conversation: ConversationId, after_n: int, viewer: Viewer, ended: Ended
+    ) -> Callable[[], None]:
+        """Show everything after `after_n`, and then each new entry, until the returned function is called, which may be
+        called twice. `ended` is not called for that. Must be called in the running loop; an idle viewer costs no task.
+        """
+        ...
+
     async def watch(self, site: SiteId, conversation: ConversationId, after_n: int, viewer: Viewer) -> None:
-        """Show everything after `after_n`, and then each new entry, until cancelled or until the viewer is gone. Blocks
-        for that long.
+        """Do what `attach` does until cancelled or until the viewer is gone. Blocks for that long; raises what went
+        wrong.
         """
         ...
 

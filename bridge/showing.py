@@ -3,36 +3,44 @@ here.
 
 A window has seen everything up to its watermark n. The reader is woken by hints and sweeps every second; it reads the
 new entries of the conversations that have windows here, so edits and retractions made while a window was away are shown
-when it comes back. It only lays them out: each window shows them in a task of its own, at its own speed.
+when it comes back. It only lays them out: each window shows them at its own speed, in a
+task that lasts as long as there is something to show.
 """
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from bridge import log as logs
 from bridge.conversation import CUSTOMER_SEES, Conversation, Entry, State, Stream
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, DeskName, SiteId
-from bridge.ports import Changed, Clock, Desk, Shown, Store, Tx, Viewer
+from bridge.ports import Changed, Clock, Desk, Ended, Shown, Store, Tx, Viewer
 
 log = logs.get(__name__)
 SWEEP_S = 1.0
 PAGE = 500
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Window:
-    """One viewer, and how far it has come: what the reader laid out for it, and what of that it has shown."""
+    """One viewer, and how far it has come: what the reader laid out for it, and what of that it has shown.
+
+    While there is nothing to show it holds no task and no text: most windows are idle, and there may be ten thousand.
+    """
 
     viewer: Viewer
     read_n: int
-    entries: list[Entry] = field(default_factory=list)
+    ended: Ended
+    entries: tuple[Entry, ...] = ()
     stream: Stream | None = None
+    shown: tuple[str, int, int] | None = None
     epoch: int | None = None
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: bool = False
+    news: bool = False
+    showing: asyncio.Task[None] | None = None
 
     @property
     def full(self) -> bool:
@@ -41,13 +49,21 @@ class _Window:
 
     def lay_out(self, entries: tuple[Entry, ...], stream: Stream | None, epoch: int) -> None:
         """Add what is new; of a stream only the newest text counts."""
-        fresh = [entry for entry in entries if entry.n > self.read_n]
+        fresh = tuple(entry for entry in entries if entry.n > self.read_n)
         if fresh:
             self.entries += fresh
             self.read_n = fresh[-1].n
         if fresh or stream != self.stream or epoch != self.epoch:
-            self.stream, self.epoch = stream, epoch
-            self.news.set()
+            self.stream, self.epoch, self.news = stream, epoch, True
+
+    def take(self, epoch: int) -> Shown:
+        """Return what was laid out and not shown yet."""
+        entries, self.entries, self.news = self.entries, (), False
+        stream = self.stream
+        mark = (stream.turn, stream.attempt, stream.seq) if stream else None
+        streams = (stream,) if stream and mark != self.shown else ()
+        self.shown = mark
+        return Shown(entries=entries, streams=streams, epoch=epoch)
 
 
 _Key = tuple[SiteId, ConversationId]
@@ -68,41 +84,67 @@ class Showing:
 
     # --- the port
 
-    async def watch(self, site: SiteId, conversation: ConversationId, after_n: int, viewer: Viewer) -> None:
-        """Show everything after `after_n`, and then each new entry, until cancelled or until the viewer is gone."""
+    def attach(
+        self, site: SiteId, conversation: ConversationId, after_n: int, viewer: Viewer, ended: Ended
+    ) -> Callable[[], None]:
+        """Show everything after `after_n`, and then each new entry, until detached; see ports.Feed."""
+        window = _Window(viewer=viewer, read_n=after_n, ended=ended)
         if self._stopping:
-            return
-        window = _Window(viewer=viewer, read_n=after_n)
+            asyncio.get_running_loop().call_soon(ended, None)
+            return lambda: None
         key = (site, conversation)
         self._windows[key].append(window)
-        try:
-            self._mark(key)
-            await self._feed_one(key, window)
-        finally:
-            self._windows[key].remove(window)
-            if not self._windows[key]:
-                del self._windows[key]
+        self._mark(key)
+        return partial(self._detach, key, window)
 
-    async def _feed_one(self, key: _Key, window: _Window) -> None:
+    def _detach(self, key: _Key, window: _Window) -> None:
+        windows = self._windows.get(key, [])
+        if window in windows:
+            windows.remove(window)
+        if not windows:
+            self._windows.pop(key, None)
+        if window.showing is not None:
+            window.showing.cancel()
+
+    async def watch(self, site: SiteId, conversation: ConversationId, after_n: int, viewer: Viewer) -> None:
+        """Do the same until cancelled or until the viewer is gone."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def ended(error: Exception | None) -> None:
+            if over.done():
+                return
+            if error is None:
+                over.set_result(None)
+            else:
+                over.set_exception(error)
+
+        detach = self.attach(site, conversation, after_n, viewer, ended)
+        try:
+            await over
+        finally:
+            detach()
+
+    async def _show(self, key: _Key, window: _Window) -> None:
         """Show what was laid out for this window, at its own speed: a slow one holds up no other."""
-        shown: tuple[str, int, int] | None = None
-        while True:
-            await window.news.wait()
-            window.news.clear()
-            if window.ended or window.epoch is None:
-                return
-            was_full = window.full
-            entries, window.entries = tuple(window.entries), []
-            stream = window.stream
-            mark = (stream.turn, stream.attempt, stream.seq) if stream else None
-            streams = (stream,) if stream and mark != shown else ()
-            shown = mark
-            try:
-                await window.viewer.show(Shown(entries=entries, streams=streams, epoch=window.epoch))
-            except (ConnectionError, RuntimeError):
-                return
-            if was_full:
-                self._mark(key)
+        try:
+            while window.news and window.epoch is not None:
+                was_full = window.full
+                await window.viewer.show(window.take(window.epoch))
+                if was_full:
+                    self._mark(key)
+        except (ConnectionError, RuntimeError):
+            self._end(key, window, None)
+        except Exception as error:  # noqa: BLE001 -- it is handed to whoever attached the window
+            self._end(key, window, error)
+        else:
+            window.showing = None
+            if self._stopping:
+                self._end(key, window, None)
+
+    def _end(self, key: _Key, window: _Window, error: Exception | None) -> None:
+        window.showing = None
+        self._detach(key, window)
+        window.ended(error)
 
     async def read(self, site: SiteId, conversation: ConversationId, after_n: int, limit: int = 200) -> Shown | None:
         """Return what a poll shows. None: no such conversation."""
@@ -186,10 +228,9 @@ class Showing:
         """End `run`, and let all windows go, so that widgets come back elsewhere."""
         self._stopping = True
         self._wake.set()
-        for windows in list(self._windows.values()):
-            for window in windows:
-                window.ended = True
-                window.news.set()
+        for key, windows in list(self._windows.items()):
+            for window in [window for window in windows if window.showing is None]:
+                self._end(key, window, None)
 
     async def _lay_out(self, key: _Key) -> None:
         windows = [window for window in self._windows.get(key, ()) if not window.full]
@@ -212,6 +253,8 @@ class Showing:
         for window in windows:
             # While more is to come, the stream would be ahead of its place.
             window.lay_out(entries, None if more else stream, row.epoch)
+            if window.news and window.showing is None and window in self._windows.get(key, ()):
+                window.showing = asyncio.create_task(self._show(key, window))
         if more:
             self._mark(key)
 

@@ -148,6 +148,12 @@ class Server:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Serve one window until it leaves."""
+        window = await self._window(request)
+        await self._door.windows.hold(window)
+        return window.socket
+
+    async def _window(self, request: web.Request) -> sockets.Window:
+        # Apart from `stream`: what is only needed for opening a window must not live as long as the window.
         conversation = request.match_info["conversation"]
         token = request.query.get("t", "")
         session = self._door.tokens.verify(token, purpose=Purpose.STREAM, conversation=conversation)
@@ -157,13 +163,14 @@ class Server:
             raise DirectLineError(429, "TooManyRequests", "Too many windows on this conversation.", retry_after_s=15)
         await self._door.ensure(session)
         after_n = await self._after_n(session, request.query.get("watermark"))
-        socket = web.WebSocketResponse(heartbeat=sockets.PING_S, max_msg_size=sockets.MAX_FRAME_BYTES, compress=False)
+        # `Windows` looks after pings and pongs, for all sockets at once.
+        socket = web.WebSocketResponse(autoping=False, max_msg_size=sockets.MAX_FRAME_BYTES, compress=False)
         if not socket.can_prepare(request).ok:
             raise bad("This address is for WebSockets.")
         await socket.prepare(request)
         screen = self._door.screen(session)
         screen.resumed = after_n > 0 or "again" in request.query
-        window = sockets.Window(
+        return sockets.Window(
             socket,
             request.transport,
             screen,
@@ -174,10 +181,6 @@ class Server:
             send_timeout_s=self._settings.send_timeout_s,
             max_pending_bytes=self._settings.max_pending_bytes,
         )
-        with self._door.windows.joined(session.conversation, window):
-            feed, site = self._door.feed, self._door.site
-            await sockets.run(socket, window, watch=lambda n: feed.watch(site, session.conversation, n, window))
-        return socket
 
     # --- what the endpoints share
 

@@ -5,8 +5,7 @@ https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -21,7 +20,9 @@ from bridge.ports import Clock, Feed, Shown
 
 _log = log.get(__name__)
 
-PING_S = 30
+BEAT_S = 15.0
+"""A window that was silent for two beats is pinged; one that is still silent a beat later is gone."""
+PATIENCE_BEATS = 2
 MAX_FRAME_BYTES = 4096
 """Clients only send empty pings."""
 MAX_ACTIVITIES_PER_FRAME = 100
@@ -61,6 +62,7 @@ class Window:
     # Ten thousand of them are to fit in 300 MiB.
     __slots__ = (
         "_clock",
+        "_closing",
         "_feed",
         "_gone",
         "_max_pending_bytes",
@@ -68,11 +70,12 @@ class Window:
         "_pending_bytes",
         "_screen",
         "_send_timeout_s",
+        "_silent_beats",
         "_site",
-        "_socket",
         "_transport",
         "_writing",
         "after_n",
+        "socket",
     )
 
     def __init__(
@@ -90,7 +93,7 @@ class Window:
     ) -> None:
         """Show on this socket, which is prepared and has seen everything up to `after_n`."""
         self.after_n = after_n
-        self._socket = socket
+        self.socket = socket
         self._transport = transport
         self._screen = screen
         self._feed = feed
@@ -101,7 +104,51 @@ class Window:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._writing: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._silent_beats = 0
         self._gone = False
+
+    @property
+    def conversation(self) -> ConversationId:
+        """Whose window it is."""
+        return self._screen.conversation
+
+    async def run(self) -> None:
+        """Serve it until the client leaves or the feed ends. What the client sends is not read: it proves life."""
+        detach = self._feed.attach(
+            self._site, self.conversation, max(0, self.after_n - LOOK_BACK), self, self._feed_ended
+        )
+        try:
+            async for message in self.socket:
+                self._silent_beats = 0
+                if message.type is WSMsgType.PING:
+                    await self.socket.pong(message.data)
+        finally:
+            self._gone = True
+            detach()
+            if self._closing is not None:
+                await self._closing
+
+    def _feed_ended(self, error: Exception | None) -> None:
+        code = WSCloseCode.GOING_AWAY
+        if error is not None and not isinstance(error, ConnectionError):
+            _log.warning("stream_failed", error=type(error).__name__)
+            code = WSCloseCode.INTERNAL_ERROR
+        self._closing = asyncio.create_task(self.close(code, "come back"))
+
+    async def beat(self) -> None:
+        """Look whether the client is still there. Never waits for it."""
+        self._silent_beats += 1
+        if self._silent_beats > PATIENCE_BEATS:
+            self._abandon()
+        elif self._silent_beats == PATIENCE_BEATS and self._has_taken_everything:
+            with contextlib.suppress(ConnectionError, RuntimeError):
+                await self.socket.ping()
+
+    @property
+    def _has_taken_everything(self) -> bool:
+        # Otherwise a ping could wait for the full buffer of one window, and hold up those of all others.
+        return self._transport is not None and self._transport.get_write_buffer_size() == 0
 
     async def show(self, shown: Shown) -> None:
         """Show entries after the watermark and streams; see ports.Viewer."""
@@ -137,17 +184,18 @@ class Window:
     def hint(self, text: str) -> None:
         """Send a frame that may be lost."""
         if len(self._pending) < MAX_PENDING_HINTS and not self._gone:
-            self._send(text)
+            with contextlib.suppress(ConnectionError):
+                self._send(text)
 
     async def close(self, code: WSCloseCode, reason: str) -> None:
         """Close the socket. May be called twice; never raises."""
         self._gone = True
         with contextlib.suppress(ConnectionError, TimeoutError, RuntimeError):
             async with asyncio.timeout(2):
-                await self._socket.close(code=code, message=reason.encode())
+                await self.socket.close(code=code, message=reason.encode())
 
     def _send(self, text: str) -> None:
-        if self._gone or self._socket.closed:
+        if self._gone or self.socket.closed:
             raise ConnectionError("the window is gone")
         self._pending.append(text.encode())
         self._pending_bytes += len(self._pending[-1])
@@ -162,7 +210,7 @@ class Window:
             while self._pending:
                 piece = self._pending.pop(0)
                 async with asyncio.timeout(self._send_timeout_s):
-                    await self._socket.send_frame(piece, WSMsgType.TEXT)
+                    await self.socket.send_frame(piece, WSMsgType.TEXT)
                 self._pending_bytes -= len(piece)
         except (ConnectionError, TimeoutError, RuntimeError):
             self._abandon()
@@ -182,7 +230,8 @@ class Windows:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._open: dict[ConversationId, set[Window]] = {}
+        self._open: dict[ConversationId, list[Window]] = {}
+        self._beating: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return sum(len(windows) for windows in self._open.values())
@@ -197,45 +246,34 @@ class Windows:
         for window in self._open.get(conversation, ()):
             window.hint(text)
 
-    @contextlib.contextmanager
-    def joined(self, conversation: ConversationId, window: Window) -> Iterator[None]:
-        """Count the window among the open ones."""
-        windows = self._open.setdefault(conversation, set())
-        windows.add(window)
+    async def hold(self, window: Window) -> None:
+        """Serve the window until it leaves, counted among the open ones."""
+        windows = self._open.setdefault(window.conversation, [])
+        windows.append(window)
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._beat_on())
         try:
-            yield
+            await window.run()
         finally:
-            windows.discard(window)
+            windows.remove(window)
             if not windows:
-                self._open.pop(conversation, None)
+                self._open.pop(window.conversation, None)
+
+    async def beat(self) -> None:
+        """Look after every window once: one timer for all, since a timer of its own costs each a kilobyte."""
+        for window in self._everyone():
+            await window.beat()
+
+    async def _beat_on(self) -> None:
+        while self._open:
+            await asyncio.sleep(BEAT_S)
+            await self.beat()
 
     async def close(self) -> None:
         """Close all of them; the clients come back to the next process within seconds."""
-        everyone = [window for windows in self._open.values() for window in windows]
-        await asyncio.gather(*(window.close(WSCloseCode.SERVICE_RESTART, "restart") for window in everyone))
+        if self._beating is not None:
+            self._beating.cancel()
+        await asyncio.gather(*(window.close(WSCloseCode.SERVICE_RESTART, "restart") for window in self._everyone()))
 
-
-async def run(
-    socket: web.WebSocketResponse, window: Window, *, watch: Callable[[int], Coroutine[Any, Any, None]]
-) -> None:
-    """Keep a window until the client leaves or the feed ends. What the client sends is not read: pings only."""
-    watching = asyncio.create_task(watch(max(0, window.after_n - LOOK_BACK)))
-    closing: list[asyncio.Task[None]] = []
-
-    def feed_ended(ended: asyncio.Task[None]) -> None:
-        failure = None if ended.cancelled() else ended.exception()
-        if failure is None or isinstance(failure, ConnectionError):
-            code = WSCloseCode.GOING_AWAY
-        else:
-            _log.warning("stream_failed", error=type(failure).__name__)
-            code = WSCloseCode.INTERNAL_ERROR
-        closing.append(asyncio.create_task(window.close(code, "come back")))
-
-    watching.add_done_callback(feed_ended)
-    try:
-        async for _ in socket:
-            pass
-    finally:
-        watching.cancel()
-        await asyncio.wait({watching})
-        await asyncio.gather(*closing)
+    def _everyone(self) -> list[Window]:
+        return [window for windows in self._open.values() for window in windows]

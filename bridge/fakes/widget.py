@@ -4,7 +4,7 @@ It appends what customers say and whatever a test lets others say; it decides no
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,7 +40,7 @@ from bridge.ids import (
     Ticket,
     TurnId,
 )
-from bridge.ports import Clock, Shown, Viewer
+from bridge.ports import Clock, Ended, Shown, Viewer
 
 _BATCH = 200
 
@@ -181,6 +181,24 @@ class FakeFeed:
         self.state = state
         self.typed_in: list[ConversationId] = []
         self.viewers: list[tuple[ConversationId, Viewer]] = []
+
+    def attach(
+        self, site: SiteId, conversation: ConversationId, after_n: int, viewer: Viewer, ended: Ended
+    ) -> Callable[[], None]:
+        """Watch in a task of its own; see ports.Feed."""
+
+        def over(done: "asyncio.Task[None]") -> None:
+            if not done.cancelled():
+                error = done.exception()
+                ended(error if isinstance(error, Exception) else None)
+
+        task = asyncio.get_running_loop().create_task(self.watch(site, conversation, after_n, viewer))
+        task.add_done_callback(over)
+
+        def detach() -> None:
+            task.cancel()
+
+        return detach
 
     async def watch(self, site: SiteId, conversation: ConversationId, after_n: int, viewer: Viewer) -> None:
         """Show until cancelled or until the viewer is gone; see ports.Feed."""

@@ -142,6 +142,32 @@ class FeedContract:
             await asyncio.wait_for(task, WITHIN_S)
             await becomes(lambda: other.texts == ["one", "two"])
 
+    async def test_what_is_attached_is_shown_until_it_is_detached(self, wall: Wall) -> None:
+        """Detaching twice does no harm, nothing is shown after it, and nobody is told that it ended."""
+        viewer, ends = RecordingViewer(), list[Exception | None]()
+        detach = wall.feed.attach(wall.site, wall.conversation, 0, viewer, ends.append)
+        async with watching(wall) as other:
+            await wall.say("one")
+            await becomes(lambda: bool(viewer.texts and other.texts))
+            detach()
+            detach()
+            await wall.say("two")
+            await becomes(lambda: other.texts == ["one", "two"])
+
+        assert viewer.texts == ["one"]
+        assert ends == []
+
+    async def test_what_is_attached_tells_once_that_its_viewer_is_gone(self, wall: Wall) -> None:
+        """Without an error: a viewer may leave."""
+        viewer, ends = RecordingViewer(), list[Exception | None]()
+        viewer.broken = True
+        detach = wall.feed.attach(wall.site, wall.conversation, 0, viewer, ends.append)
+        await wall.say("one")
+        await becomes(lambda: bool(ends))
+        detach()
+
+        assert ends == [None]
+
     async def test_a_poll_reads_page_by_page(self, wall: Wall) -> None:
         """At most `limit` at a time; an unknown conversation is None."""
         for text in ("one", "two", "three"):
