@@ -199,6 +199,8 @@ class Conversation:
     """Who spoke the last line that the customer saw: customer, agent or operator."""
     last_customer_n: int = 0
     """The newest line of the customer: a turn that read less is followed by another."""
+    read_n: int = 0
+    """What the agent's ended turns have read: a newer line of the customer has a live turn, or was overlooked."""
     unsure_turns: int = 0
     """Turns in a row below the confidence threshold."""
     collected: Mapping[str, Any] = field(default_factory=dict)
@@ -357,6 +359,11 @@ class CustomerSaid(CustomerEvent):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerWithdrew(CustomerEvent):
     """The customer no longer wants a person ("never mind")."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overlooked(CustomerEvent):
+    """A starting bridge found lines of the customer that nobody has answered, and that nobody is about to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -45,6 +45,7 @@ def agent_turn(tx: Tx, turn: Turn) -> AgentTurn:
     lines = [entry for entry in briefing.visible(entries) if entry.audience in CUSTOMER_SEES]
     handoffs = _handoffs(tx, conversation)
     said = [(_place(entry), _message(entry)) for entry in lines if entry.n <= turn.upto_n]
+    said += [((entry.n, 0, entry.n), _refused(entry)) for entry in entries if _stays(entry) and entry.n <= turn.upto_n]
     notes = [_note(handoff, entries) for handoff in handoffs if handoff.state not in OPEN_STATES]
     told = sorted([*said, *(((note.n, 2, note.n), note) for note in notes)], key=lambda placed: placed[0])
     mine = [entry for entry in lines if entry.n > turn.upto_n and entry.author.role is Role.AGENT]
@@ -98,6 +99,19 @@ def _message(entry: Entry) -> AgentMessage:
         at=entry.at,
         files=entry.files,
     )
+
+
+def _stays(entry: Entry) -> bool:
+    return entry.kind is EntryKind.NOTICE and entry.data.get("notice") == "stays"
+
+
+def _refused(entry: Entry) -> AgentMessage:
+    """Tell what the customer was told when nobody could be called: it says until when."""
+    text = (
+        "Nobody can be called now, so the conversation stays with you: answer the customer yourself, and do not "
+        f"hand it over for the same reason again. The customer was told: {entry.text}"
+    )
+    return AgentMessage(n=entry.n, role="note", name="", text=text, at=entry.at)
 
 
 def _note(handoff: Handoff, entries: Sequence[Entry]) -> AgentMessage:

@@ -193,8 +193,10 @@ class Judge:
     # --- routing
 
     def _opening(self, tx: Tx, situation: Situation, envelope: HandoffEnvelope, base: Verdicts) -> Verdicts:
-        way = route(envelope, situation.conversation, self._house.directory, base.now)
-        return replace(base, route=way, ticket=tx.take_ticket(situation.conversation.site))
+        conversation = situation.conversation
+        way = route(envelope, conversation, self._house.directory, base.now)
+        stays_n = 0 if way.open or way.queue.when_closed != "stay" else _stays_n(tx, conversation)
+        return replace(base, route=way, ticket=tx.take_ticket(conversation.site), stays_n=stays_n)
 
     def _reopening(self, tx: Tx, situation: Situation, base: Verdicts) -> Verdicts:
         if situation.handoff is None or situation.conversation.state in (State.WAITING, State.HUMAN):
@@ -260,6 +262,11 @@ class Judge:
     def _line(tx: Tx, conversation: Conversation, desk: DeskName, remote: RemoteRef) -> Entry | None:
         found = tx.entry_by_remote(conversation.site, desk, remote)
         return found[1] if found and found[0] == conversation.id else None
+
+
+def _stays_n(tx: Tx, conversation: Conversation) -> int:
+    recent = tx.last_entries(conversation.site, conversation.id, before_n=conversation.next_n, limit=RECENT_LINES)
+    return max((entry.n for entry in recent if entry.data.get("notice") == "stays"), default=0)
 
 
 def acted_handoff(event: Event) -> HandoffId | None:

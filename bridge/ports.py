@@ -558,6 +558,12 @@ class Tx(Protocol):
         """
         ...
 
+    def unanswered(self, limit: int = 100) -> list[Conversation]:
+        """Return conversations of all sites that are the agent's, where the customer spoke last, no ended turn has read
+        that line and no turn is live: the longest silent first.
+        """
+        ...
+
     def renew_turn(self, site: SiteId, turn: TurnId, attempt: int, now: Millis, lease_ms: int) -> bool:
         """Keep the claim. False: it is no longer ours, or the turn ended: stop at once."""
         ...

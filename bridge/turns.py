@@ -9,7 +9,7 @@ from typing import Any
 from bridge import grounding
 from bridge import log as logs
 from bridge.attempt import Attempt, Ending, TurnLimits, bring
-from bridge.conversation import AgentBroke, Turn, TurnKind, TurnState
+from bridge.conversation import AgentBroke, Conversation, Overlooked, Turn, TurnKind, TurnState
 from bridge.errors import AgentFailed, NotFound, StoreUnavailable
 from bridge.ids import SourceId
 from bridge.ports import Agent, Changed, Clock, Receive, Store
@@ -19,6 +19,7 @@ log = logs.get(__name__)
 
 FINAL_CODES = frozenset({"timeout_total", "too_large", "refused"})
 """Failures that a second attempt would only repeat, while the customer waits."""
+PICK_UP_AT_ONCE = 100
 
 
 class Turns:
@@ -52,15 +53,43 @@ class Turns:
                 attempt.look()
 
     async def run(self) -> None:
-        """Run turns until `stop`, several conversations at once."""
+        """Pick up what was left lying, then run turns until `stop`, several conversations at once."""
+        picked_up = False
         while not self._stopping:
             try:
+                picked_up = picked_up or await self.pick_up() >= 0
                 busy = len(self._running) < self._limits.at_once and await self._start()
             except StoreUnavailable:
                 log.warning("store_unavailable")
                 busy = False
             if not busy and not self._stopping:
                 await self._rest()
+
+    async def pick_up(self) -> int:
+        """Give a turn to every conversation whose customer nobody has answered or is about to; return how many.
+
+        Such a line is the trace of a fault: each queues its turn in its own transaction. Several processes may look at
+        once. Raises StoreUnavailable.
+        """
+        seen: set[tuple[str, str]] = set()
+        while True:
+            rows = await self._store.read(lambda tx: tx.unanswered(PICK_UP_AT_ONCE))
+            fresh = [row for row in rows if (row.site, row.id) not in seen]
+            for row in fresh:
+                await self._answer_late(row)
+            seen |= {(row.site, row.id) for row in fresh}
+            if not fresh or len(rows) < PICK_UP_AT_ONCE:
+                return len(seen)
+
+    async def _answer_late(self, row: Conversation) -> None:
+        event = Overlooked(
+            site=row.site,
+            source=SourceId(f"overlooked:{self._worker}:{row.id}:{row.last_customer_n}"),
+            at=self._clock.now(),
+            conversation=row.id,
+        )
+        receipt = await self._receive(event)
+        log.warning("overlooked", conversation=row.id, n=row.last_customer_n, status=receipt.status)
 
     async def step(self) -> bool:
         """Run one turn to its end, if one waits. Returns whether there was one."""

@@ -88,6 +88,7 @@ def conversation_row(conversation: Conversation) -> dict[str, Any]:
         "last_speaker": conversation.last_speaker,
         "last_role": conversation.last_role,
         "last_customer_n": conversation.last_customer_n,
+        "read_n": conversation.read_n,
         "unsure_turns": conversation.unsure_turns,
         "collected": to_json(dict(conversation.collected)),
     }
@@ -96,7 +97,7 @@ def conversation_row(conversation: Conversation) -> dict[str, Any]:
 def conversation_of(row: Row) -> Conversation:
     """Read a row of `conversation`."""
     site, key, widget, customer, state, operator, epoch, next_n, last_at, handoff, sticky, *rest = row
-    last_speaker, last_role, last_customer_n, unsure_turns, collected = rest
+    last_speaker, last_role, last_customer_n, read_n, unsure_turns, collected = rest
     return Conversation(
         site=site,
         id=key,
@@ -112,6 +113,7 @@ def conversation_of(row: Row) -> Conversation:
         last_speaker=last_speaker,
         last_role=last_role,
         last_customer_n=last_customer_n,
+        read_n=read_n,
         unsure_turns=unsure_turns,
         collected=_mapping(collected),
     )

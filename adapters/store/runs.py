@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam as b
-from sqlalchemy import delete, insert, literal_column, select, text, update
+from sqlalchemy import delete, exists, insert, literal_column, select, text, update
 
 from adapters.store import rows
 from adapters.store.prepared import PerDialect, Session
-from adapters.store.tables import LIVE, STREAM, TURN
-from bridge.conversation import Stream, Turn, TurnState
+from adapters.store.tables import CONVERSATION, LIVE, STREAM, TURN, UNREAD
+from bridge.conversation import Conversation, Stream, Turn, TurnState
 from bridge.ids import ConversationId, Millis, SiteId, TurnId
 
 _T = TURN.c
@@ -25,6 +25,20 @@ _CLAIMABLE = (
     .order_by(_T.seq)
     .limit(literal_column("1"))
     .with_for_update(skip_locked=True)
+)
+_C = CONVERSATION.c
+_UNANSWERED = (
+    select(CONVERSATION)
+    .where(
+        text(UNREAD),
+        ~exists().where(
+            _T.site == _C.site,
+            _T.conversation == _C.id,
+            text("turn.state IN ('queued', 'running') AND turn.kind <> 'rehearsal'"),
+        ),
+    )
+    .order_by(_C.last_at)
+    .limit(b("most"))
 )
 _CLAIM = (
     update(TURN)
@@ -87,6 +101,9 @@ class TurnUnits(Session):
         attempt = found.attempt + (found.state is TurnState.RUNNING)
         self._change(_CLAIM, v_seq=row[0], v_attempt=attempt, v_worker=worker, v_until=now + lease_ms)
         return replace(found, attempt=attempt, state=TurnState.RUNNING)
+
+    def unanswered(self, limit: int = 100) -> list[Conversation]:
+        return [rows.conversation_of(row) for row in self._all(_UNANSWERED, most=limit)]
 
     def renew_turn(self, site: SiteId, turn: TurnId, attempt: int, now: Millis, lease_ms: int) -> bool:
         return self._change(_RENEW, v_site=site, v_id=turn, v_attempt=attempt, v_until=now + lease_ms) == 1

@@ -30,6 +30,8 @@ DEAD = "state = 'dead'"
 OPEN = "state IN ('waiting', 'human')"
 LIVE = "state IN ('queued', 'running')"
 SUPPRESSED = "audience = 'suppressed'"
+UNREAD = "state = 'agent' AND last_role = 'customer' AND last_customer_n > read_n"
+"""The customer waits for the agent. Few: a row is here from a customer's line to the end of the turn that reads it."""
 
 
 def _text(name: str, *, null: bool = False) -> Column[str]:
@@ -71,9 +73,11 @@ CONVERSATION = Table(
     _text("last_speaker"),
     _text("last_role"),
     _number("last_customer_n"),
+    _number("read_n"),
     _number("unsure_turns"),
     _text("collected"),
     PrimaryKeyConstraint("site", "id"),
+    Index("conversation_unread", "last_at", **_where(UNREAD)),
     sqlite_with_rowid=False,
 )
 

@@ -12,6 +12,8 @@ from bridge.conversation import (
     EntryKind,
     FileRef,
     Handoff,
+    Role,
+    State,
     Stream,
     Turn,
     TurnKind,
@@ -260,6 +262,15 @@ class TurnUnits(LaneUnits):
         turn = replace(run.turn, attempt=attempt, state=TurnState.RUNNING)
         self._journal.put_run(replace(run, turn=turn, lease_until=now + lease_ms))
         return turn
+
+    def unanswered(self, limit: int = 100) -> list[Conversation]:
+        waiting = [
+            row
+            for row in self._tables.conversations.values()
+            if row.state is State.AGENT and row.last_role == Role.CUSTOMER and row.last_customer_n > row.read_n
+        ]
+        found = [row for row in waiting if self.live_turn(row.site, row.id) is None]
+        return sorted(found, key=lambda row: row.last_at)[:limit]
 
     def renew_turn(self, site: SiteId, turn: TurnId, attempt: int, now: Millis, lease_ms: int) -> bool:
         run = self._tables.runs.get((site, turn))

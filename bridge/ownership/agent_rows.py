@@ -193,14 +193,18 @@ def _leave(
     problems: tuple[tuple[str, str], ...] = (),
     ending: TurnState = TurnState.CANCELLED,
 ) -> bool:
-    """End the live turn by a handoff. Where there is none, the lines that waited for that turn get the next one."""
+    """End the live turn by a handoff. Where the queue is closed and the agent stays, the next turn reads that and the
+    lines that waited; a run that had read it already only ends, so that nobody asks in circles.
+    """
     upto_n = draft.turn.upto_n if draft.turn else draft.conversation.last_customer_n
     if hand_over(draft, envelope, problems=problems, ending=ending):
         return True
     if draft.stream_open and draft.turn is not None:
         draft.append(kind=EntryKind.RETRACTION, author=BRIDGE, audience=Audience.EVERYONE, turn=draft.turn.id)
     draft.end_turn(ending)
-    if draft.conversation.last_customer_n > upto_n:
+    row = draft.conversation
+    knew = row.last_customer_n < draft.verdicts.stays_n <= upto_n
+    if row.last_customer_n > upto_n or not knew:
         draft.queue_turn(TurnKind.MESSAGE)
     return False
 
@@ -214,14 +218,16 @@ def hand_over(
     ending: TurnState = TurnState.CANCELLED,
 ) -> bool:
     """Move the conversation to people and return True. If its queue is closed and its rule is that the agent stays,
-    only tell the customer (unless the conversation is over), and leave the live turn alone.
+    only tell the customer (once for each time they spoke, and not when the conversation is over), and leave the live
+    turn alone.
     """
     route = draft.verdicts.route
     if route is None:
         raise LookupError("a handoff needs a route")
     opens = route.opens or draft.words.customer("soon")
     if not route.open and route.queue.when_closed == "stay" and operator is None:
-        if draft.state is not State.CLOSED:
+        told = draft.verdicts.stays_n > draft.conversation.last_customer_n
+        if draft.state is not State.CLOSED and not told:
             draft.tell_customer("stays", opens=opens)
         return False
     if draft.turn is not None and ending is not TurnState.CANCELLED and not draft.stream_open:

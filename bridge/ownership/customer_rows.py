@@ -10,6 +10,7 @@ from bridge.conversation import (
     CustomerWithdrew,
     Decision,
     HandoffState,
+    Overlooked,
     Role,
     State,
     TurnKind,
@@ -55,6 +56,15 @@ def said(draft: Draft, event: CustomerSaid) -> Decision:
             draft.rest_idle()
     decision = draft.done(n)
     return replace(decision, receipt=replace(decision.receipt, at=at))
+
+
+def overlooked(draft: Draft, _: Overlooked) -> Decision:
+    """Let the agent answer, if it still has not and nobody else has."""
+    row = draft.conversation
+    waits = row.last_role == Role.CUSTOMER and row.last_customer_n > row.read_n
+    if draft.state is State.AGENT and draft.turn is None and waits:
+        draft.queue_turn(TurnKind.MESSAGE)
+    return draft.done()
 
 
 def withdrew(draft: Draft, _: CustomerWithdrew) -> Decision:

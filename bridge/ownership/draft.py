@@ -60,6 +60,8 @@ class Verdicts:
     """The newest handoff's queue."""
     trigger: HandoffEnvelope | None = None
     """The envelope that the bridge itself would escalate with, if a trigger fired."""
+    stays_n: int = 0
+    """The newest notice to the customer that the queue is closed and the agent goes on."""
     unsure_turns: int = 0
     withdraws: bool = False
     acted: Handoff | None = None
@@ -228,9 +230,11 @@ class Draft:
         )
 
     def end_turn(self, state: TurnState) -> None:
-        """End the live turn, if there is one."""
+        """End the live turn, if there is one. What it read is dealt with: answered, handed over, or given up."""
         if self.turn is None:
             return
+        read_n = max(self.conversation.read_n, self.turn.upto_n)
+        self.conversation = replace(self.conversation, read_n=read_n)
         if self.stream_open:
             self.effects.append(CloseStream(turn=self.turn.id))
             self.stream_open = False

@@ -47,6 +47,7 @@ from bridge.conversation import (
     OperatorSaid,
     OperatorTook,
     OperatorTransferred,
+    Overlooked,
     QueueTurn,
     Role,
     RungDue,
@@ -219,6 +220,7 @@ def by(kind: Callable[..., Event], operator: Operator = DANA, of: HandoffId = H1
 
 
 OPENED = CustomerOpened(**HEAD, conversation=C1, widget="web", customer=CUSTOMER)
+OVERLOOKED = Overlooked(**HEAD, conversation=C1)
 A, W, H, C = State.AGENT, State.WAITING, State.HUMAN, State.CLOSED
 OPENS = "notice:escalated send:CARD send:TRANSCRIPT timer:delivery timer:ask timer:sorry timer:up timer:idle"
 TAKEN = "off send:CARD notice:joined note:taken send:POST timer:idle"
@@ -255,6 +257,16 @@ ROWS = (
     Row("AGENT, customer withdraws", A, CustomerWithdrew(**HEAD, conversation=C1), A, status="refused"),
     Row("CLOSED, customer withdraws", C, CustomerWithdrew(**HEAD, conversation=C1), C, status="refused"),
     Row("CLOSED, customer line", C, said(), A, "line:customer turn:message", changes_owner=True),
+    # what a starting bridge finds
+    Row("AGENT, overlooked line", A, OVERLOOKED, A, "turn:message", given={"turn": False}),
+    Row("AGENT, overlooked line, a turn is live by now", A, OVERLOOKED, A),
+    Row("AGENT, overlooked line, a turn has read it by now", A, OVERLOOKED, A,
+        given={"turn": False, "row": {"read_n": 10}}),
+    Row("AGENT, overlooked line, answered by now", A, OVERLOOKED, A,
+        given={"turn": False, "row": {"last_role": "operator"}}),
+    Row("WAITING, overlooked line", W, OVERLOOKED, W),
+    Row("HUMAN, overlooked line", H, OVERLOOKED, H, operator=DANA),
+    Row("CLOSED, overlooked line", C, OVERLOOKED, C),
     # the agent
     Row("AGENT, chunk of the live attempt", A, AgentStreamed(**HEAD, **RUN, text="he"), A, "stream"),
     Row("AGENT, line of the live attempt", A, AgentSaid(**HEAD, **RUN, text="hello"), A, "line:agent"),
@@ -299,7 +311,25 @@ ROWS = (
     Row("AGENT, API escalates, queue stays closed", A, Escalated(**HEAD, conversation=C1, envelope=envelope()), A,
         "notice:stays", judged={"route": STAY}, status="refused"),
     Row("AGENT, agent escalates, queue stays closed", A, Escalated(**HEAD, **RUN, envelope=envelope()), A,
-        "notice:stays end:done", judged={"route": STAY}, status="refused"),
+        "notice:stays end:done turn:message", judged={"route": STAY}, status="refused"),
+    Row("AGENT, agent escalates, queue stays closed, told meanwhile", A, Escalated(**HEAD, **RUN, envelope=envelope()),
+        A, "end:done turn:message", given={"row": {"next_n": 12}}, judged={"route": STAY, "stays_n": 11},
+        status="refused"),
+    Row("AGENT, agent escalates again though it was told", A, Escalated(**HEAD, **RUN, envelope=envelope("e2")), A,
+        "end:done", given={"row": {"last_customer_n": 9}}, judged={"route": STAY, "stays_n": 10}, status="refused"),
+    Row("AGENT, agent escalates again, lines wait", A, Escalated(**HEAD, **RUN, envelope=envelope("e2")), A,
+        "notice:stays end:done turn:message", given={"row": {"last_customer_n": 11, "next_n": 12}},
+        judged={"route": STAY, "stays_n": 10}, status="refused"),
+    Row("AGENT, a tool fails, queue stays closed", A, AgentActed(**HEAD, **RUN, failed=True), A,
+        "notice:stays end:cancelled turn:message", judged={"trigger": envelope(), "route": STAY}, status="fenced"),
+    Row("AGENT, agent failed, queue stays closed", A, AgentBroke(**HEAD, **RUN, code="crashed", message=""), A,
+        "notice:stays end:failed turn:message", judged={"trigger": envelope(), "route": STAY}),
+    Row("AGENT, agent failed again, queue stays closed", A, AgentBroke(**HEAD, **RUN, code="crashed", message=""), A,
+        "end:failed", given={"row": {"last_customer_n": 9}},
+        judged={"trigger": envelope(), "route": STAY, "stays_n": 10}),
+    Row("AGENT, API escalates again, queue stays closed", A,
+        Escalated(**HEAD, conversation=C1, envelope=envelope("e2")), A, given={"row": {"last_customer_n": 9}},
+        judged={"route": STAY, "stays_n": 10}, status="refused"),
     Row("AGENT, operator takes over unasked", A,
         Escalated(**HEAD, conversation=C1, envelope=envelope(reason="operator_takeover"), operator=DANA), H,
         "end:done notice:joined send:CARD send:TRANSCRIPT timer:idle note:taken send:POST", judged={"route": route()},

@@ -313,6 +313,11 @@ async def test_a_closed_queue_that_stays_leaves_the_conversation_to_the_agent(st
     assert turn is not None
     assert turn.upto_n >= 2
 
+    again = await story.agent_escalates(id="e2", queue="night-stay")
+    assert again.status == "refused"
+    assert await story.turn() is None
+    assert (await story.screen()).count("(stays)") == 1
+
 
 async def test_a_wish_for_a_person_at_a_closed_queue_is_answered_by_the_agent(store: Store) -> None:
     """Where the queue stays closed, the customer's own line still gets a turn, and a live turn goes on."""

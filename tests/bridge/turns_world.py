@@ -70,10 +70,11 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     events: list[Event] = field(default_factory=list)
     hints: bool = True
+    queue: Queue = QUEUE
 
     def __post_init__(self) -> None:
         self.agent = FakeAgent(self.clock)
-        house = House(directory=Directory(queues=(QUEUE,)), triggers=self.triggers)
+        house = House(directory=Directory(queues=(self.queue,)), triggers=self.triggers)
         self.switchboard = Switchboard(store=self.store, clock=self.clock, house=house, on_change=self.changed)
         self.turns = self.process("w1")
 
@@ -203,6 +204,10 @@ class World:
     async def lines(self, chat: ConversationId = CHAT) -> list[Entry]:
         entries = await self.store.read(lambda tx: tx.entries(SITE, chat))
         return [entry for entry in entries if entry.kind is EntryKind.LINE]
+
+    async def notices(self, chat: ConversationId = CHAT) -> list[Entry]:
+        entries = await self.store.read(lambda tx: tx.entries(SITE, chat))
+        return [entry for entry in entries if entry.kind is EntryKind.NOTICE]
 
     async def said(self, *audiences: Audience, chat: ConversationId = CHAT) -> list[str]:
         """What the agent said, to these; to the customer if none is named."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.conversation import Audience, EntryKind, HandoffState, OutKind, Stream, Thread, TurnKind, TurnState
+from bridge.conversation import Audience, EntryKind, HandoffState, OutKind, State, Stream, Thread, TurnKind, TurnState
 from bridge.errors import StoreUnavailable
 from bridge.ids import (
     ChannelId,
@@ -515,6 +515,30 @@ class StoreContract:
         assert await store.read(lambda tx: tx.turn(SITE, t1)) == again
         assert not await store.run(lambda tx: tx.renew_turn(SITE, t1, 1, at(50_001), LEASE_MS))
         assert await store.run(lambda tx: tx.renew_turn(SITE, t1, 2, at(50_001), LEASE_MS))
+
+    async def test_whoever_waits_for_the_agent_is_found(self, store: Store) -> None:
+        """Of all sites, the longest silent first: the agent's, customer spoke last, unread, and no live turn."""
+        unread: dict[str, Any] = {"last_role": "customer", "last_customer_n": 3}
+        late = make.conversation("late", last_at=at(5), **unread)
+        early = make.conversation("early", site=OTHER_SITE, last_at=at(1), read_n=2, **unread)
+        others = [
+            make.conversation("waiting", state=State.WAITING, **unread),
+            make.conversation("human", state=State.HUMAN, operator=make.DANA, **unread),
+            make.conversation("closed", state=State.CLOSED, **unread),
+            make.conversation("answered", last_role="agent", last_customer_n=3),
+            make.conversation("read", read_n=3, **unread),
+            make.conversation("new"),
+        ]
+        busy = make.conversation("busy", last_at=at(9), **unread)
+        tried = make.conversation("tried", last_at=at(7), **unread)
+        await each(store, lambda tx, row: tx.insert_conversation(row), [late, early, busy, tried, *others])
+        await store.run(lambda tx: tx.insert_turn(make.turn("t1", "busy")))
+        await store.run(lambda tx: tx.insert_turn(make.turn("t2", "tried", kind=TurnKind.REHEARSAL)))
+
+        assert await store.read(lambda tx: tx.unanswered()) == [early, late, tried]
+        assert await store.read(lambda tx: tx.unanswered(2)) == [early, late]
+        await store.run(lambda tx: tx.end_turn(SITE, TurnId("t1"), TurnState.DONE))
+        assert await store.read(lambda tx: tx.unanswered()) == [early, late, tried, busy]
 
     async def test_an_ended_turn_is_not_renewed_or_claimed(self, store: Store) -> None:
         """Ending a turn takes it from its worker, at once and for good."""

@@ -84,6 +84,7 @@ def full_conversation() -> Conversation:
         last_speaker="operator:slack:T1:U1",
         last_role="operator",
         last_customer_n=9,
+        read_n=8,
         unsure_turns=2,
         collected={"order": "7", "amount": 12.5, "ok": True, "none": None},
     )

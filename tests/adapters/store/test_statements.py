@@ -40,6 +40,21 @@ def test_each_can_be_written_for_postgresql(name: str) -> None:
     assert prepared(name, postgresql.dialect()).sql  # type: ignore[no-untyped-call]
 
 
+def test_who_waits_for_the_agent_is_found_without_looking_at_those_who_do_not() -> None:
+    """Of a million conversations a start reads those few that are in the partial index, and their live turns."""
+    database = Database(None)
+    migrate(database)
+    sql = prepared("runs._UNANSWERED", sqlite.dialect()).sql
+    binds = [None] * sql.count("?")
+    steps = [step for *_, step in database.raw.execute(f"EXPLAIN QUERY PLAN {sql}", binds)]
+    database.close()
+
+    assert [step.partition(" USING ")[2] for step in steps if " USING " in step] == [
+        "INDEX conversation_unread",
+        "INDEX turn_one_live (site=? AND conversation=?)",
+    ]
+
+
 def test_none_reads_a_whole_table() -> None:
     """SQLite finds an index for every statement that a message needs, partial ones included."""
     database = Database(None)

@@ -54,10 +54,19 @@ def _conversations() -> None:
         sa.Column("last_speaker", sa.Text(), nullable=False),
         sa.Column("last_role", sa.Text(), nullable=False),
         sa.Column("last_customer_n", sa.BigInteger(), nullable=False),
+        sa.Column("read_n", sa.BigInteger(), nullable=False),
         sa.Column("unsure_turns", sa.BigInteger(), nullable=False),
         sa.Column("collected", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("site", "id"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "conversation_unread",
+        "conversation",
+        ["last_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'agent' AND last_role = 'customer' AND last_customer_n > read_n"),
+        postgresql_where=sa.text("state = 'agent' AND last_role = 'customer' AND last_customer_n > read_n"),
     )
     op.create_table(
         "inbox",
