@@ -7,6 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+KILLS  ?= 200
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -15,7 +16,7 @@ INPUTS := pyproject.toml requirements.lock
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install browser demo test check format bench lock clean
+.PHONY: help install browser demo test check format bench chaos lock clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -63,6 +64,9 @@ format: install ## put the code into form and mend what ruff can mend
 
 bench: install ## measure, and write tests/bench/results/latest.json
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: install ## kill -9 under faults, KILLS=200 times, and count what was lost or doubled
+	@$(BIN)/python -m tests.chaos --kills $(KILLS) $(ARGS)
 
 lock: install ## pin the newest allowed packages anew, hashes included
 	@$(BIN)/python -m pip install -q uv

@@ -205,6 +205,8 @@ class Customer:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._reader: asyncio.Task[None] | None = None
         self._sent = 0
+        self.gone = asyncio.Event()
+        """Set while there is no stream: it broke, or was dropped."""
 
     @property
     def base(self) -> str:
@@ -231,7 +233,9 @@ class Customer:
     async def connect(self) -> None:
         """Open the stream."""
         self._socket = await self.world.http.ws_connect(self.stream_url)
+        self.gone.clear()
         self._reader = asyncio.create_task(self._read(self._socket))
+        self._reader.add_done_callback(lambda _: self.gone.set())
 
     async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         async for message in ws:

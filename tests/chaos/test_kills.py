@@ -1,0 +1,35 @@
+"""The bridge as a real process, killed again and again while people talk and Slack misbehaves."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.storm import storm
+from tests.chaos.traffic import Count, count
+
+KILLS = 10
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("journeys")
+async def test_ten_kills_lose_double_and_swap_nothing(tmp_path: Path) -> None:
+    """Ten times kill -9 under faults: each acknowledged line is in its thread, each reply on its screen, once."""
+    result = await storm(tmp_path, KILLS)
+
+    assert result.customers.said > KILLS
+    assert result.operators.said > KILLS
+    assert result.clean, result
+
+
+@pytest.mark.parametrize(
+    "seen, found",
+    [
+        (["a", "b", "c"], Count(said=3)),
+        (["a", "c"], Count(said=3, lost=1)),
+        (["a", "b", "b", "c"], Count(said=3, doubled=1)),
+        (["b", "a", "c", "c", "c"], Count(said=3, doubled=2, out_of_order=1)),
+    ],
+)
+def test_what_is_missing_double_or_swapped_is_counted(seen: list[str], found: Count) -> None:
+    """The count can fail: a line that lacks, comes twice or comes too early is seen."""
+    assert count(["a", "b", "c"], seen) == found
