@@ -7,6 +7,7 @@ each step of the agent, each window that is painted, each answer at the door.
 import asyncio
 import contextlib
 import contextvars
+import math
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -77,6 +78,8 @@ class Reaper:
     chance: random.Random
     patience_s: float = 2.5
     freezes: float = 0.12
+    only: str = ""
+    """Strike nowhere else."""
     passed: Counter[str] = field(default_factory=Counter)
     killed: Counter[str] = field(default_factory=Counter)
     frozen: Counter[str] = field(default_factory=Counter)
@@ -85,6 +88,9 @@ class Reaper:
 
     def arm(self, now_s: float) -> None:
         """Make the next appointment."""
+        if self.only:
+            self.wanted, self.any_after = frozenset({self.only}), math.inf
+            return
         by_rarity = [point for point, _ in reversed(self.passed.most_common())]
         rare = by_rarity[: max(1, len(by_rarity) // 2)] if self.chance.random() < 0.7 else by_rarity
         self.wanted = frozenset(self.chance.sample(rare, min(4, len(rare))))
@@ -95,7 +101,7 @@ class Reaper:
         self.passed[point] += 1
         if self.wanted is None:
             return False
-        is_new = self.passed[point] == 1 and self.chance.random() < NEW_POINTS
+        is_new = not self.only and self.passed[point] == 1 and self.chance.random() < NEW_POINTS
         if not (is_new or point in self.wanted or now_s >= self.any_after):
             return False
         self.wanted = None

@@ -26,7 +26,7 @@ from bridge.courier import Courier
 from bridge.errors import StoreUnavailable
 from bridge.fakes.state import Lane
 from bridge.fakes.store import MemoryTx
-from bridge.ids import ConversationId, Millis, RemoteRef, SiteId, SourceId
+from bridge.ids import ConversationId, Millis, RemoteRef, SiteId, SourceId, TurnId
 from bridge.outcomes import Delivered, GiveUp, Settled
 from bridge.parcels import Parcel, pack
 from bridge.ports import Changed, Claim, DueTimer, OutState, Receive, Store, Tx
@@ -144,6 +144,14 @@ class Stopwatchless(_Over):
         return self._tx.claim_turn(worker, now, 10**9)
 
 
+class Stubborn(_Over):
+    """Never tells a run that it is over. Not wrong by itself: the fence must hold all the same."""
+
+    def renew_turn(self, site: SiteId, turn: TurnId, attempt: int, now: Millis, lease_ms: int) -> bool:
+        self._tx.renew_turn(site, turn, attempt, now, lease_ms)
+        return True
+
+
 class UnfencedSwitchboard(Switchboard):
     """Lets the agent speak whoever owns the conversation."""
 
@@ -238,7 +246,9 @@ MUTANTS = {
     "sends out of order": Mutant(made=Made(store=lambda s: OverStore(s, Disordered)), caught_by="I10|I11|I13"),
     "leaves lost runs alone": Mutant(made=Made(store=lambda s: OverStore(s, Stopwatchless)), caught_by="I13"),
     "has no fence": Mutant(made=Made(switchboard=UnfencedSwitchboard), caught_by="I1"),
-    "has a fence without an epoch": Mutant(made=Made(switchboard=EpochlessSwitchboard), caught_by="I1", worlds=60),
+    "has a fence without an epoch": Mutant(
+        made=Made(switchboard=EpochlessSwitchboard, store=lambda s: OverStore(s, Stubborn)), caught_by="I1", worlds=80
+    ),
     "lets everybody speak": Mutant(made=Made(switchboard=LoudSwitchboard), caught_by="I8|I12"),
     "forgets where a window was": Mutant(made=Made(showing=LossyShowing), caught_by="I10|I13"),
     "answers before it keeps": Mutant(made=Made(deliver=early_answer), caught_by="not what was acknowledged"),

@@ -127,7 +127,8 @@ class Client:
             )
             n = await self._until_kept(lambda said=said: said)  # type: ignore[misc]
             self.accepted.append((text, n))
-            if chance.random() < 0.05:
+            if chance.random() < (0.3 if "human" in text else 0.03):
+                await asyncio.sleep(chance.uniform(0.0, 1.5))
                 withdrew = CustomerWithdrew(
                     **head, source=SourceId(f"{self.conversation}:{number}:w"), at=world.clock.now()
                 )

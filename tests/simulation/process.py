@@ -23,6 +23,7 @@ from bridge.ports import (
     Receive,
     Store,
     ToolCall,
+    Typing,
 )
 from bridge.showing import Showing
 from bridge.switchboard import Switchboard
@@ -131,6 +132,10 @@ class SimAgent:
     async def respond(self, turn: AgentTurn) -> AsyncIterator[AgentReply]:
         await self._asked(turn)
         mood = self._chance.random() if self._faults() else 0.0
+        if 0.15 < mood < 0.3:
+            # It thinks for long, and says in one piece what it thought of: people may have come and gone meanwhile.
+            yield Typing()
+            await asyncio.sleep(self._chance.uniform(1.0, 8.0))
         count = 1 + (self._chance.random() < 0.15)
         for part in range(count):
             words = f"{run_mark(turn)} {part}"

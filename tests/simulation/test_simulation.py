@@ -10,14 +10,15 @@ import pytest
 
 from tests.settings import CACHE, TestSettings
 from tests.simulation.crash import OWN_POINTS
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants import MUTANTS, OverStore, Stubborn
+from tests.simulation.process import Made
 from tests.simulation.world import Plan, World, live
 
 KILLS = 20
 SQLITE_SEEDS = 10_000
 WORLDS = 484
 SQLITE_WORLDS = 16
-CHUNKS = 4
+CHUNKS = 11
 """500 worlds of 20 kills each: 10,000. In parts, so that several workers can share them."""
 
 
@@ -42,16 +43,17 @@ def live_all(seeds: range, store: str) -> tuple[Counter[str], Counter[str]]:
 
 
 def all_struck(passed: Counter[str], killed: Counter[str], chunk: int) -> None:
-    """Fail if a point was never passed, or was passed and never struck. Leaves the counts in .cache/simulation."""
+    """Fail if a point was never passed, or often and never struck. Leaves the counts in .cache/simulation."""
     table = "\n".join(f"{killed[point]:6} kills of {times:8}  {point}" for point, times in passed.most_common())
     report = CACHE / "simulation" / f"points-{chunk}.txt"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(f"{table}\n", encoding="utf-8")
-    missed = OWN_POINTS - set(killed) | {point for point, times in passed.items() if times > 200} - set(killed)
+    missed = OWN_POINTS - set(passed) | {point for point, times in passed.items() if times > 250} - set(killed)
     assert not missed, f"never killed at {sorted(missed)}:\n{table}"
     assert len(killed) >= 40, table
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_nothing_is_lost_doubled_or_out_of_order(chunk: int) -> None:
     """Killed or frozen at any point, with every fault a vendor has, the bridge keeps every promise."""
@@ -61,11 +63,24 @@ def test_nothing_is_lost_doubled_or_out_of_order(chunk: int) -> None:
     all_struck(passed, killed, chunk)
 
 
+@pytest.mark.timeout(300)
 def test_the_same_on_the_real_store() -> None:
     """SQLite's units of work keep the promises that those in memory keep."""
     _, killed = live_all(range(SQLITE_SEEDS, SQLITE_SEEDS + SQLITE_WORLDS), "sqlite")
 
     assert killed.total() >= SQLITE_WORLDS * KILLS
+
+
+@pytest.mark.parametrize("point", sorted(OWN_POINTS))
+def test_each_point_can_be_the_end(point: str) -> None:
+    """Killed at this point and at no other, however rarely it comes, the bridge keeps every promise."""
+    for seed in range(20_000, 20_020):
+        world = live(Plan(seed=seed, kills=3, freezes=0.0, only=point, lines=4))
+        promise(world)
+        assert set(world.reaper.killed) <= {point}
+        if world.reaper.kills:
+            return
+    pytest.fail(f"20 worlds did not come to {point}")
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -77,6 +92,12 @@ def test_a_bridge_that_is_wrong_is_caught(name: str) -> None:
         if any(re.search(mutant.caught_by, problem) for problem in world.problems):
             return
     pytest.fail(f"{mutant.worlds} worlds did not notice a bridge that {name}")
+
+
+def test_a_run_that_is_never_told_to_stop_is_fenced_all_the_same() -> None:
+    """Telling the agent to stop is a courtesy: what it says after a takeover reaches nobody even without it."""
+    for seed in range(30_000, 30_010):
+        promise(live(Plan(seed=seed), Made(store=lambda store: OverStore(store, Stubborn))))
 
 
 def test_one_seed_gives_one_history() -> None:

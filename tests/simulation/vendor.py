@@ -239,7 +239,7 @@ class SimDesk:
         return await self._call("open", lambda: vendor.send(key, thread.channel, False, apply))
 
     async def refresh(self, thread: Thread, card: Card) -> Outcome:
-        vendor, key = self._vendor, OutKey(f"refresh:{thread.root}:{card.state}:{card.operator_id}")
+        vendor, key = self._vendor, OutKey(f"refresh:{thread.root}")
 
         def apply() -> Outcome:
             return vendor.change(thread.root, card=card)
