@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 
-from bridge.errors import SettingsError
+from bridge.errors import NotFound, SettingsError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from bridge.ids import Millis, SiteId
-    from bridge.ports import Store
+    from bridge.ids import SiteId
+    from bridge.letters import DeadLetters
 
 T = TypeVar("T")
 
@@ -212,9 +212,7 @@ def letters_list(config: ConfigOption = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from adapters.letters import dead
-
-    found = _with_store(config, lambda store, site, _now: dead(store, site))
+    found = _with_letters(config, lambda letters, site: letters.oldest(site))
     table = Table("key", "ticket", "what", "since (UTC)", "reason", "may have arrived")
     for letter in found:
         maybe = "yes" if letter.maybe_sent else "no"
@@ -235,19 +233,23 @@ def letters_drop(keys: KeysArgument = None, every: AllOption = False, config: Co
 
 
 def _decide(keys: list[str] | None, every: bool, config: Path | None, what: Literal["retry", "drop"]) -> int:
-    from adapters.letters import decide
-
     if bool(keys) == every:
         raise SettingsError("name the keys that `handoff-bridge dead-letters list` shows, or say --all")
-    return _with_store(config, lambda store, site, now: decide(store, site, keys or [], now, what=what))
+    chosen = keys or []
+    try:
+        if what == "retry":
+            return _with_letters(config, lambda letters, site: letters.retry(site, chosen))
+        return _with_letters(config, lambda letters, site: letters.drop(site, chosen))
+    except NotFound as error:
+        raise SettingsError(f"{error}; see: handoff-bridge dead-letters list") from None
 
 
-def _with_store(config: Path | None, work: "Callable[[Store, SiteId, Millis], Awaitable[T]]") -> T:
+def _with_letters(config: Path | None, work: "Callable[[DeadLetters, SiteId], Awaitable[T]]") -> T:
     """Open the store that the settings name, work, close it. A bridge that runs on the same file is not disturbed."""
-    import time
-
+    from adapters.clock import SystemClock
     from adapters.store.opening import open_store
-    from bridge.ids import Millis, SiteId
+    from bridge.ids import SiteId
+    from bridge.letters import DeadLetters
     from bridge.settings import load
 
     settings = load(file=config, for_="tool")
@@ -255,7 +257,7 @@ def _with_store(config: Path | None, work: "Callable[[Store, SiteId, Millis], Aw
     async def opened() -> T:
         store = await open_store(settings.database_url)
         try:
-            return await work(store, SiteId(settings.site), Millis(int(time.time() * 1000)))
+            return await work(DeadLetters(store, SystemClock()), SiteId(settings.site))
         finally:
             await store.close()
 
