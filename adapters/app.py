@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from bridge.engine import Engine, EngineParts
 from bridge.envelope import HandoffEnvelope
 from bridge.errors import SettingsError
 from bridge.ids import ConversationId, CustomerId, SiteId
+from bridge.judging import House
 from bridge.letters import DeadLetters
 from bridge.pacing import Pace
 from bridge.ports import Agent, Clock, Files, Store
@@ -88,7 +90,8 @@ async def serving(
     """Open everything in the order of need, listen, and undo it in the reverse order.
 
     The server listens before Slack is asked anything, so that customers are served while Slack is away. Raises
-    SettingsError, in one line, for an address that cannot be listened on and a store that cannot be opened.
+    SettingsError, in one line, for an address that cannot be listened on, a store that cannot be opened and a rule that
+    cannot be read.
     """
     async with contextlib.AsyncExitStack() as stack:
         door = stack.enter_context(_socket(settings))
@@ -105,10 +108,19 @@ async def serving(
         joined.bridge.engine.start([joined.slack.desk])
         stack.push_async_callback(joined.slack.stop)
         await stack.enter_async_context(_listening(joined.app, door))
+        _collect_garbage_from_here_on()
         stack.push_async_callback(joined.bridge.directline.close)
+        await asyncio.to_thread(joined.house.triggers.read_rules)
         await joined.slack.start()
         log.info("listening", url=settings.public_url, mode=settings.slack.mode)
         yield joined.bridge
+
+
+def _collect_garbage_from_here_on() -> None:
+    """Undo what `serve` does at its start. What is there by now stays, so no collection has to look at it again."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _socket(settings: Settings) -> socket.socket:
@@ -136,6 +148,7 @@ async def _listening(app: web.Application, door: socket.socket) -> AsyncIterator
 class _Joined:
     bridge: Bridge
     app: web.Application
+    house: House
     slack: SlackParts
     agent: Agent
 
@@ -143,7 +156,8 @@ class _Joined:
 def _join(settings: Settings, store: SqliteStore, kept: Files, agent: Agent | None) -> _Joined:
     """Make the engine and the adapters around it. Opens nothing."""
     clock, site = SystemClock(), SiteId(settings.site)
-    house = house_of(settings)
+    # Their library loads for a quarter of a second: that comes after the first answer.
+    house = house_of(settings, rules_later=True)
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     links = files.Links(site=site, base_url=settings.public_url, keys=_keys(settings), clock=clock)
     link = files.add_routes(app, links=links, files=kept, store=store)
@@ -171,17 +185,23 @@ def _join(settings: Settings, store: SqliteStore, kept: Files, agent: Agent | No
         clock=clock,
     )
     app.add_routes([*widget.routes, *slack.routes])
-    _add_operations(app, settings, engine=engine, slack=slack, store=store, clock=clock)
+    _add_operations(app, settings, engine=engine, slack=slack, store=store, clock=clock, directory=house.directory)
     bridge = Bridge(url=settings.public_url, port=settings.port, engine=engine, store=store, directline=widget)
-    return _Joined(bridge=bridge, app=app, slack=slack, agent=speaker)
+    return _Joined(bridge=bridge, app=app, house=house, slack=slack, agent=speaker)
 
 
 def _add_operations(
-    app: web.Application, settings: Settings, *, engine: Engine, slack: SlackParts, store: Store, clock: Clock
+    app: web.Application,
+    settings: Settings,
+    *,
+    engine: Engine,
+    slack: SlackParts,
+    store: Store,
+    clock: Clock,
+    directory: routing.Directory,
 ) -> None:
     site = SiteId(settings.site)
     access = Access([(key.role, key.key.get_secret_value()) for key in settings.api_keys])
-    directory = house_of(settings).directory
 
     def queue_for(envelope: HandoffEnvelope) -> str:
         nobody = Conversation(
@@ -194,7 +214,10 @@ def _add_operations(
     )
     control.add_routes(app, calls, access)
     metrics.add_routes(app, store=store, clock=clock, access=access)
-    documents = openapi.schemas(turn=agents.turn_schema(), event=agents.replies_schema(), tool=agents.hand_off_tool())
+
+    def documents() -> dict[str, Mapping[str, Any]]:
+        return openapi.schemas(turn=agents.turn_schema(), event=agents.replies_schema(), tool=agents.hand_off_tool())
+
     openapi.add_routes(app, base_url=settings.public_url, documents=documents)
 
     async def store_answers() -> str:

@@ -24,17 +24,20 @@ conversation back by itself.
 """
 
 
-def house(settings: Settings) -> House:
-    """Return all that the core reads of the settings. Raises SettingsError for a rule or text that cannot work."""
+def house(settings: Settings, *, rules_later: bool = False) -> House:
+    """Return all that the core reads of the settings. Raises SettingsError for a rule or text that cannot work.
+
+    `rules_later`: the rules are read when `triggers.read_rules` is called, and raise then, or at their first use.
+    """
     return House(
         directory=directory(settings),
-        triggers=triggers(settings),
+        triggers=triggers(settings, rules_later=rules_later),
         custom_words=words(settings.notices),
         agent_name=settings.agent.name,
     )
 
 
-def triggers(settings: Settings) -> Triggers:
+def triggers(settings: Settings, *, rules_later: bool = False) -> Triggers:
     """Return the triggers; what is not set is as `Triggers` has it. Raises SettingsError, naming the rule."""
     section = settings.triggers
     chosen = {
@@ -47,6 +50,7 @@ def triggers(settings: Settings) -> Triggers:
         withdraw=section.withdraw,
         never_say=section.never_say,
         policy=tuple(PolicyRule(**rule.model_dump()) for rule in section.policy),
+        rules_later=rules_later,
         **chosen,
     )
 

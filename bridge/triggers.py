@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bridge.conversation import CUSTOMER_SEES, Conversation, Entry, EntryKind, Role
@@ -70,8 +71,9 @@ class Triggers:
     tool_failures: int | None = None
     never_say: Sequence[str] = ()
     policy: Sequence[PolicyRule] = ()
+    rules_later: bool = field(default=False, repr=False, compare=False)
+    """Read `policy` at its first use or by `read_rules`, not at once: for a process that has to answer before that."""
     _asks: "tuple[_Language, ...]" = field(init=False, repr=False, compare=False)
-    _rules: "tuple[tuple[PolicyRule, Rule], ...]" = field(init=False, repr=False, compare=False)
     _forbidden: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -79,8 +81,17 @@ class Triggers:
         codes = dict.fromkeys([*DEFAULT, *self.phrases, *self.withdraw])
         languages = tuple(_language(code, self.phrases.get(code, ()), self.withdraw.get(code, ())) for code in codes)
         object.__setattr__(self, "_asks", languages)
-        object.__setattr__(self, "_rules", _compiled(self.policy))
+        if not self.rules_later:
+            self.read_rules()
         object.__setattr__(self, "_forbidden", tuple(_pattern(pattern) for pattern in self.never_say))
+
+    @cached_property
+    def _rules(self) -> "tuple[tuple[PolicyRule, Rule], ...]":
+        return _compiled(self.policy)
+
+    def read_rules(self) -> None:
+        """Read `policy` now, in a quarter of a second the first time. Raises SettingsError, naming the rule."""
+        _ = self._rules
 
     @property
     def has_text_rules(self) -> bool:

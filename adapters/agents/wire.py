@@ -28,7 +28,7 @@ from bridge.ports import (
 class Document(BaseModel):
     """Common ground: what a newer version adds is ignored."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 # --- the turn

@@ -23,7 +23,7 @@ _TS = re.compile(r"\A\d{1,12}\.\d{1,6}\Z")
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class SlackFile(_Model):

@@ -12,7 +12,7 @@ MAX_MESSAGE_CHARS = 65_536
 class Document(BaseModel):
     """Common ground: immutable; unknown fields of a newer caller are passed over."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class HandoffView(Document):

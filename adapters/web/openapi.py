@@ -3,8 +3,9 @@
 https://spec.openapis.org/oas/v3.1.1.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -211,17 +212,22 @@ def schemas(**more: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {"envelope": HandoffEnvelope.model_json_schema(), "return": ReturnNote.model_json_schema(), **more}
 
 
-def add_routes(app: web.Application, *, base_url: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add `/v1/openapi.json` and `/v1/schemas/{name}.json`. `documents` comes from `schemas`."""
-    described = document(base_url)
+def add_routes(
+    app: web.Application, *, base_url: str, documents: Callable[[], Mapping[str, Mapping[str, Any]]]
+) -> None:
+    """Add `/v1/openapi.json` and `/v1/schemas/{name}.json`. `documents` returns what `schemas` makes.
+
+    They are made when somebody asks first, for hardly anybody does, and a restart would wait for them.
+    """
+    described, known = cache(partial(document, base_url)), cache(documents)
 
     async def describe(_request: web.Request) -> web.Response:
-        return web.json_response(described, headers={"Access-Control-Allow-Origin": "*"})
+        return web.json_response(described(), headers={"Access-Control-Allow-Origin": "*"})
 
     async def show(request: web.Request) -> web.Response:
-        found = documents.get(request.match_info["name"])
+        found = known().get(request.match_info["name"])
         if found is None:
-            return error(404, "not_found", f"Known documents are: {', '.join(sorted(documents))}.")
+            return error(404, "not_found", f"Known documents are: {', '.join(sorted(known()))}.")
         return web.json_response(dict(found), content_type="application/schema+json")
 
     app.router.add_get("/v1/openapi.json", describe)

@@ -278,6 +278,18 @@ def test_a_rule_that_cannot_be_read_stops_the_start(when: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_rules_that_are_read_later_hold_from_the_first_word() -> None:
+    """Whoever asks first waits for them; a mistake is told when they are read."""
+    late = Triggers(policy=REFUND.policy, rules_later=True)
+    broken = Triggers(policy=(PolicyRule(name="broken-one", when="refund_amount >"),), rules_later=True)
+
+    assert late == REFUND
+    assert on_agent_text(late, "We guarantee delivery.", {}) is not None
+    for ask in (broken.read_rules, lambda: on_agent_text(broken, "Hello.", {})):
+        with pytest.raises(SettingsError, match="broken-one"):
+            ask()
+
+
 def test_a_pattern_that_cannot_be_read_stops_the_start() -> None:
     """A mistake on the never-say list is one line at start that quotes it."""
     with pytest.raises(SettingsError, match=r"triggers\.never_say: '\('"):

@@ -39,7 +39,9 @@ def application(*, keys: list[tuple[str, str]], **probes: health.Probe) -> web.A
     files.add_routes(app, links=links, files=OneFile(), store=store)
     health.add_routes(app, probes=probes, config="c0ffee", schema="0001", probe_timeout_s=0.05)
     metrics.add_routes(app, store=store, clock=clock, access=access)
-    openapi.add_routes(app, base_url="https://b.example", documents=openapi.schemas(turn={"title": "AgentTurn"}))
+    openapi.add_routes(
+        app, base_url="https://b.example", documents=lambda: openapi.schemas(turn={"title": "AgentTurn"})
+    )
     return app
 
 
