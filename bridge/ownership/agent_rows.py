@@ -162,7 +162,7 @@ def escalated(draft: Draft, event: Escalated) -> Decision:
         return draft.refuse(operator.why or "You are not an operator of this queue.")
     if draft.state in (State.WAITING, State.HUMAN):
         if operator is not None:
-            sentence = take(draft, operator)
+            sentence = take(draft, operator, envelope=event.envelope.id)
             return draft.refuse(sentence) if sentence else draft.done()
         text = thread("again", reason=event.envelope.reason.value, summary=event.envelope.summary)
         draft.tell_thread(text, notice="escalated_again", envelope=event.envelope.id)

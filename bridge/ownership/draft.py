@@ -345,11 +345,11 @@ class Draft:
         """Tell the customer who speaks from here on."""
         self.tell_customer("joined", name=harmless(operator.name), label=self.public_label())
 
-    def taken(self, operator: Operator, other: Operator | None = None) -> None:
+    def taken(self, operator: Operator, other: Operator | None = None, *, envelope: str = "") -> None:
         """Say in the thread who has it. The mention makes the vendor notify that person of what follows."""
         values = {"name": harmless(operator.name)}
         text = thread("taken_over", **values, other=harmless(other.name)) if other else thread("taken", **values)
-        self.tell_thread(text, notice="taken", mention=operator)
+        self.tell_thread(text, notice="taken", mention=operator, envelope=envelope)
 
     # --- the answer
 

@@ -64,8 +64,8 @@ def _may_manage(draft: Draft, operator: Operator, *, while_waiting: bool) -> str
     return f"{_owner_name(draft)} has this conversation. Only its owner or a supervisor can do that."
 
 
-def take(draft: Draft, operator: Operator) -> str:
-    """Make this person the owner; return "" or why not."""
+def take(draft: Draft, operator: Operator, *, envelope: str = "") -> str:
+    """Make this person the owner; return "" or why not. `envelope` is the id of the request for it, if any."""
     if not may_answer(operator):
         return _stranger(operator)
     other = draft.conversation.operator
@@ -77,7 +77,7 @@ def take(draft: Draft, operator: Operator) -> str:
     draft.set_handoff(HandoffState.HUMAN, operator=operator, taken_at=taken_at)
     draft.card()
     draft.joined(operator)
-    draft.taken(operator, other)
+    draft.taken(operator, other, envelope=envelope)
     draft.rest_idle()
     return ""
 

@@ -253,6 +253,21 @@ async def test_an_envelope_that_was_only_noted_is_known_too(store: Store) -> Non
     assert (await story.row()).state is State.AGENT
 
 
+async def test_a_takeover_that_was_done_is_not_done_again(store: Store) -> None:
+    """A request to take over that comes again after the return changes nothing: its operator gave it back."""
+    story = Story(store=store)
+    await story.opens()
+    await story.escalates("e1")
+    first = await story.escalates("e2", operator=DANA, reason=Reason.OPERATOR_TAKEOVER)
+    assert (await story.row()).operator == DANA
+    await story.returns()
+
+    late = await story.escalates("e2", operator=DANA, reason=Reason.OPERATOR_TAKEOVER)
+
+    assert (late.status, late.ticket) == ("duplicate", first.ticket)
+    assert (await story.row()).state is State.AGENT
+
+
 async def test_another_escalation_of_an_open_handoff_is_a_notice(store: Store) -> None:
     """While people own it a second envelope makes no second card."""
     story = await taken(store)
