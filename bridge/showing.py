@@ -78,7 +78,7 @@ class Showing:
         self._clock = clock
         self.desks = desks if desks is not None else {}
         self._windows: dict[_Key, list[_Window]] = defaultdict(list)
-        self._dirty: set[_Key] = set()
+        self._dirty: dict[_Key, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -179,7 +179,7 @@ class Showing:
             self._mark(key)
 
     def _mark(self, key: _Key) -> None:
-        self._dirty.add(key)
+        self._dirty[key] = None
         self._wake.set()
 
     async def typing(self, site: SiteId, conversation: ConversationId, name: str) -> None:
@@ -198,7 +198,7 @@ class Showing:
             self._wake.clear()
             if loop.time() >= swept_at + SWEEP_S:
                 swept_at = loop.time()
-                self._dirty.update(self._windows)
+                self._dirty.update(dict.fromkeys(self._windows))
             try:
                 await self.step()
             except StoreUnavailable:
@@ -217,11 +217,11 @@ class Showing:
         """Read once for each conversation that was hinted at. One that cannot be read now is tried again."""
         while self._dirty and not self._stopping:
             key = next(iter(self._dirty))
-            self._dirty.discard(key)
+            del self._dirty[key]
             try:
                 await self._lay_out(key)
             except BaseException:
-                self._dirty.add(key)
+                self._dirty[key] = None
                 raise
 
     async def stop(self) -> None:
