@@ -87,7 +87,17 @@ async def _window(world: World, http: aiohttp.ClientSession, user: str) -> Async
     async with http.ws_connect(url) as socket:
         while '"final"' not in json.dumps(await socket.receive_json()):
             pass
-        yield
+        # Somebody has to read on, or pings are not answered and the bridge lets the window go.
+        reading = asyncio.create_task(_read_on(socket))
+        try:
+            yield
+        finally:
+            reading.cancel()
+
+
+async def _read_on(socket: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in socket:
+        pass
 
 
 def _bearer(token: str) -> dict[str, str]:
