@@ -189,9 +189,15 @@ class Courier:
     async def _still_mine(self, parcel: Parcel, after_s: float) -> bool:
         """Rest, then freeze the parcel anew for its next post: the lease lasts for one."""
         await self._clock.sleep(after_s)
+        return await self._store.run(lambda tx: self._freeze(tx, parcel)) is not None
+
+    def _freeze(self, tx: Tx, parcel: Parcel) -> Millis | None:
+        """Freeze it for a send that begins now, as the transaction sees it: a lease that began to run while it waited
+        for the store would be over too soon. Returns when, or None if the lane is no longer ours.
+        """
         now = self._clock.now()
-        claim, ks, free_at = parcel.claim, parcel.ks, self._free_at(parcel, now)
-        return await self._store.run(lambda tx: tx.begin_send(claim, ks, parcel.head.key, now, free_at))
+        frozen = tx.begin_send(parcel.claim, parcel.ks, parcel.head.key, now, self._free_at(parcel, now))
+        return now if frozen else None
 
     def _may_wait(self, began: Millis, outcome: RetryLater) -> bool:
         return self._clock.now() + outcome.after_s * 1000 < began + SEND_WITHIN_GRACES * self._grace_ms
@@ -324,16 +330,15 @@ class Courier:
 
     async def _again(self, parcel: Parcel, reason: str, *, done: int) -> None:
         """Certainly not there: send it again, or what is left of it, as the same post with the same key."""
-        now = self._clock.now()
 
-        def unit(tx: Tx) -> bool:
-            free_at = self._free_at(parcel, now)
-            frozen = tx.begin_send(parcel.claim, parcel.ks, parcel.head.key, now, free_at)
-            if not frozen:
+        def unit(tx: Tx) -> Millis | None:
+            frozen_at = self._freeze(tx, parcel)
+            if frozen_at is None:
                 tx.release(parcel.claim)
-            return frozen
+            return frozen_at
 
-        if not await self._store.run(unit):
+        now = await self._store.run(unit)
+        if now is None:
             return
         log.info("sent_again", handoff=parcel.head.handoff, k=parcel.head.k, reason=reason)
         await self._send(replace(parcel, outs=tuple(replace(out, attempt_at=now) for out in parcel.outs)), done=done)
