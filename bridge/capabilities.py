@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bridge.conversation import Author, Entry, EntryKind, FileRef, Role
+from bridge.ids import RemoteRef
 
 
 class Support(IntEnum):
@@ -69,6 +70,8 @@ class Part:
     handoff: str = ""
     mentions: tuple[str, ...] = ()
     """Operator ids that a notice is to reach: the desk puts a real mention of each before the text."""
+    link: RemoteRef | None = None
+    """The root of another thread on this desk that a notice speaks of, if it is there by now: the desk links to it."""
 
 
 def _pieces(text: str, limit: int) -> Iterator[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from bridge import briefing
 from bridge.capabilities import Capabilities, Part, fit
-from bridge.conversation import Conversation, Entry, Handoff, OutKind
-from bridge.ids import Millis, OutKey, RemoteRef, Ticket
+from bridge.conversation import Conversation, Entry, EntryKind, Handoff, OutKind
+from bridge.ids import HandoffId, Millis, OutKey, RemoteRef, Ticket
 from bridge.pacing import posts, together
 from bridge.ports import Claim, Out, Tx
 
@@ -86,7 +86,7 @@ def pack(tx: Tx, claim: Claim, limits: Capabilities, now: Millis) -> Parcel:
         if out.n is not None and out.kind is not OutKind.TRANSCRIPT
         for entry in tx.entries(claim.site, claim.conversation, after_n=out.n - 1, upto_n=out.n)
     }
-    pieces = [_fit(out, entries, limits, now) for out in claim.outs]
+    pieces = [_linked(tx, claim, entries.get(out.n or 0), _fit(out, entries, limits, now)) for out in claim.outs]
     count = together(claim.outs, pieces, limits)
     parcel = Parcel(
         claim=claim,
@@ -112,6 +112,15 @@ def _fit(out: Out, entries: Mapping[int, Entry], limits: Capabilities, now: Mill
         return ()
     parts = fit(entries[out.n], limits, now_ms=now)
     return (*parts[:-1], replace(parts[-1], actions=out.actions, handoff=out.handoff))
+
+
+def _linked(tx: Tx, claim: Claim, entry: Entry | None, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Add the root of the thread that a notice points to, if it is open by now and on the same desk."""
+    wanted = entry.data.get("points_to") if entry is not None and entry.kind is EntryKind.NOTICE else None
+    there = tx.handoff(claim.site, HandoffId(wanted)) if wanted and parts else None
+    if there is None or there.thread.desk != claim.thread.desk or there.thread.root == claim.thread.root:
+        return parts
+    return (*parts[:-1], replace(parts[-1], link=there.thread.root))
 
 
 def _posted_as(tx: Tx, claim: Claim, change: Entry | None) -> RemoteRef | None:

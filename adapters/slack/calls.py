@@ -28,6 +28,8 @@ class Identity:
     bot_user: str
     bot_id: str
     scopes: frozenset[str] = frozenset()
+    url: str = ""
+    """Where the workspace is, with a slash at the end."""
 
 
 class SlackCalls:
@@ -112,6 +114,7 @@ class SlackCalls:
                 bot_user=str(response["user_id"]),
                 bot_id=str(response["bot_id"]),
                 scopes=frozenset(scope.strip() for scope in granted.split(",") if scope.strip()),
+                url=str(response.get("url") or ""),
             )
         except KeyError:
             later = RetryLater(after_s=0.0, reason="no_bot_token")

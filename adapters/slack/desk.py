@@ -56,7 +56,9 @@ class SlackDesk:
         return await self._update(thread.root, _card(card, None))
 
     async def post(self, thread: Thread, parts: Sequence[Part], key: OutKey) -> Outcome:
-        return await self._reply(thread, render.post(parts, key), key, parts)
+        known = self._calls.known_identity
+        rendered = render.post(parts, key, workspace=known.url if known else "")
+        return await self._reply(thread, rendered, key, parts)
 
     async def post_transcript(self, thread: Thread, transcript: Transcript, key: OutKey) -> Outcome:
         rendered = render.transcript(transcript, key)

@@ -1,5 +1,7 @@
 """Our ids for Slack's things: `C1:1700000000.000100` for a message, `slack:T1:U1` for a person. Pure."""
 
+import re
+
 from bridge.ids import ChannelId, Millis, OperatorId, RemoteRef, SourceId
 
 
@@ -12,6 +14,17 @@ def split_ref(ref: RemoteRef) -> tuple[ChannelId, str]:
     """Return (channel, ts) of a reference made by `remote_ref`."""
     channel, _, ts = ref.partition(":")
     return ChannelId(channel), ts
+
+
+def permalink(workspace: str, ref: RemoteRef) -> str:
+    """Return the address of a message, or "" where the workspace's own (`url` of auth.test) is not known or strange.
+
+    The form is that of https://docs.slack.dev/reference/methods/chat.getPermalink.
+    """
+    channel, ts = split_ref(ref)
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:-]+/", workspace) or not channel.isalnum():
+        return ""
+    return f"{workspace}archives/{channel}/p{ts.replace('.', '')}"
 
 
 def operator_id(team: str, user: str) -> OperatorId:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.slack import blocks, rich
-from adapters.slack.refs import user_of
+from adapters.slack.refs import permalink, user_of
 from bridge.briefing import Transcript
 from bridge.capabilities import Capabilities, Part, Support
 from bridge.conversation import Author, Entry, FileRef, Role
@@ -116,17 +116,18 @@ def _file_line(files: Sequence[FileRef]) -> Json:
     return blocks.context([blocks.plain(names, blocks.MAX_CONTEXT_CHARS)])
 
 
-def post(parts: Sequence[Part], key: str | None = None) -> Rendered:
+def post(parts: Sequence[Part], key: str | None = None, *, workspace: str = "") -> Rendered:
     """Return several lines of a conversation as one message: a group of blocks per line.
 
-    `key` becomes the id of the first block, as a second mark beside the metadata.
+    `key` becomes the id of the first block, as a second mark beside the metadata. `workspace` is its address: without
+    it, notices link to no other thread.
     """
     out: list[Json] = []
     spoken: list[str] = []
     before: Author | None = None
     for part in parts:
         quiet = part.quiet and part.author.role is not Role.CUSTOMER
-        group = list(_notice(part)) if quiet else list(_line(part, with_name=part.author != before))
+        group = list(_notice(part, workspace)) if quiet else list(_line(part, with_name=part.author != before))
         out += group
         spoken.append(f"{_mentions(part)} {rich.escape(_spoken(part))}".strip())
         before = None if quiet else part.author
@@ -177,14 +178,16 @@ def _line(part: Part, *, with_name: bool, remark: str = "") -> Iterator[Json]:
         yield blocks.actions([button(name, part.handoff, part.target) for name in part.actions])
 
 
-def _notice(part: Part) -> Iterator[Json]:
+def _notice(part: Part, workspace: str = "") -> Iterator[Json]:
     mention = _mentions(part)
-    text = f"{mention} {rich.mrkdwn(part.text)}".strip() or "—"
+    address = permalink(workspace, part.link) if part.link else ""
+    link = f"<{address}|Open its thread>" if address else ""
+    text = f"{mention} {rich.mrkdwn(part.text)} {link}".strip() or "—"
     if len(text) <= blocks.MAX_CONTEXT_CHARS:
         yield blocks.context([blocks.mrkdwn(text)])
     else:
-        if mention:
-            yield blocks.context([blocks.mrkdwn(mention)])
+        if mention or link:
+            yield blocks.context([blocks.mrkdwn(f"{mention} {link}".strip())])
         yield blocks.rich_text(rich.markdown_elements(part.text))
     if part.files:
         yield _file_line(part.files)

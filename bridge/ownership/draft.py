@@ -183,6 +183,7 @@ class Draft:
         handoff: Handoff | None = None,
         ordinal: int | None = None,
         envelope: str = "",
+        points_to: Handoff | None = None,
     ) -> int:
         """Say something of the bridge's own in a thread: the newest of the open handoff, unless another is named.
         `envelope` is the id of the one that this answers, so that it is known when it comes again.
@@ -191,6 +192,8 @@ class Draft:
         data: dict[str, Any] = {"notice": notice}
         if envelope:
             data["envelope"] = envelope
+        if points_to is not None:
+            data["points_to"] = points_to.id
         if mention is not None:
             data["mentions"] = [mention.id]
         n = self.append(

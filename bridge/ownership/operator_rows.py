@@ -162,7 +162,7 @@ def move_to_queue(draft: Draft, route: Route, *, by: str, note: str) -> None:
     handoff = draft.open_handoff
     draft.stop_ladder()
     text = thread("transferred_away", name=by, queue=route.queue.label, note=note)
-    draft.tell_thread(text, notice="transferred", ordinal=handoff.thread.ordinal)
+    draft.tell_thread(text, notice="transferred", ordinal=handoff.thread.ordinal, points_to=handoff)
     draft.change_owner(State.WAITING)
     draft.set_handoff(
         HandoffState.WAITING,
@@ -257,8 +257,9 @@ def reopened(draft: Draft, event: OperatorReopened) -> Decision:
 
 
 def _tell_old_thread(draft: Draft, before: Handoff, operator: Operator) -> None:
-    text = thread("reopened", name=harmless(operator.name), ticket=draft.open_handoff.ticket)
-    draft.tell_thread(text, notice="reopened", handoff=before, ordinal=before.thread.ordinal)
+    now = draft.open_handoff
+    text = thread("reopened", name=harmless(operator.name), ticket=now.ticket)
+    draft.tell_thread(text, notice="reopened", handoff=before, ordinal=before.thread.ordinal, points_to=now)
 
 
 def _as_take(event: OperatorReopened) -> OperatorTook:

@@ -111,6 +111,7 @@ def _keep(draft: Draft, event: OperatorSaid, hearing: Hearing, old: Handoff | No
             handoff=old,
             ordinal=draft.verdicts.acted_ordinal,
             actions=() if open_now else ("take_back",),
+            points_to=newest if open_now else None,
         )
         return draft.done(n)
     _say_why(draft, event, hearing, n)
