@@ -25,7 +25,7 @@ PAGE = 1000
 MAX_HANDOFFS = 20
 """How far back notes of earlier handoffs are told."""
 
-ENDINGS = frozenset({"returned", "withdrawn", "unanswered", "closed"})
+ENDINGS = frozenset({"returned", "agent_again", "withdrawn", "unanswered", "closed"})
 """What the customer is told when a handoff ends: the notice stands where the agent's own time begins again."""
 
 _ROLES = {Role.CUSTOMER: "customer", Role.AGENT: "agent", Role.OPERATOR: "operator", Role.BRIDGE: "note"}

@@ -345,7 +345,8 @@ class Draft:
         self.handoff = replace(self.open_handoff, state=state, **changes)
 
     def joined(self, operator: Operator) -> None:
-        """Tell the customer who speaks from here on."""
+        """Tell the customer who speaks from here on. Whoever speaks next is named, the agent too."""
+        self.conversation = replace(self.conversation, last_speaker="")
         self.tell_customer("joined", name=harmless(operator.name), label=self.public_label())
 
     def taken(self, operator: Operator, other: Operator | None = None, *, envelope: str = "") -> None:

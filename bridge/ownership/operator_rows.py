@@ -19,7 +19,7 @@ from bridge.conversation import (
     State,
     TurnKind,
 )
-from bridge.envelope import AgentInfo, HandoffEnvelope, Reason
+from bridge.envelope import AgentInfo, HandoffEnvelope, Reason, ReturnNote
 from bridge.notices import harmless, thread
 from bridge.ownership.draft import Draft, is_supervisor, may_answer
 from bridge.routing import Route
@@ -191,7 +191,7 @@ def returned(draft: Draft, event: OperatorReturned) -> Decision:
         "returned",
         name=name,
         outcome=note.outcome.value.replace("_", " "),
-        note=f"\n> {note.note}" if note.note else "",
+        note=_told(note),
     )
     draft.stop_ladder()
     draft.tell_thread(text, notice="returned", actions=("take_back",))
@@ -202,11 +202,23 @@ def returned(draft: Draft, event: OperatorReturned) -> Decision:
     if was_human:
         draft.tell_customer("returned", name=harmless(event.operator.name))
     else:
-        draft.tell_customer("withdrawn")
+        draft.tell_customer("agent_again")
     draft.card()
     if speaks_now:
         draft.queue_turn(TurnKind.RESUMED)
     return draft.done()
+
+
+def _told(note: ReturnNote) -> str:
+    """Return the note as the thread shows it: what the agent was told."""
+    lines = note.note.splitlines()
+    for label, items in (
+        ("Facts", note.facts),
+        ("Promised", note.promises),
+        ("Not to be repeated", note.do_not_repeat),
+    ):
+        lines += [f"{label}: {item}" for item in items]
+    return "".join(f"\n> {line}" for line in lines)
 
 
 def closed(draft: Draft, event: OperatorClosed) -> Decision:

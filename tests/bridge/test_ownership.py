@@ -434,7 +434,7 @@ ROWS = (
         "off note:returned send:POST notice:returned send:CARD turn:resumed", changes_owner=True),
     Row("HUMAN(a), return by b", H, by(OperatorReturned, BEN, note=NOTE), H, operator=DANA, status="refused"),
     Row("WAITING, return by any operator", W, by(OperatorReturned, BEN, note=NOTE), A,
-        "off note:returned send:POST notice:withdrawn send:CARD turn:resumed", changes_owner=True),
+        "off note:returned send:POST notice:agent_again send:CARD turn:resumed", changes_owner=True),
     Row("WAITING, return by a stranger", W, by(OperatorReturned, GUEST, note=NOTE), W, status="refused"),
     Row("AGENT, return", A, by(OperatorReturned, note=NOTE), A, given={"had": True}, status="refused"),
     Row("CLOSED, return", C, by(OperatorReturned, note=NOTE), C, status="refused"),

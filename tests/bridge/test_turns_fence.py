@@ -49,7 +49,7 @@ async def no_late_word(world: World) -> None:
     owner = {1: True}
     for entry in entries:
         if entry.kind is EntryKind.NOTICE and entry.audience is Audience.CUSTOMER:
-            ends = entry.data["notice"] in ("returned", "withdrawn")
+            ends = entry.data["notice"] in ("returned", "agent_again", "withdrawn")
             owner[entry.epoch] = ends
         if entry.author.role is Role.AGENT and entry.audience in CUSTOMER_SEES:
             assert owner.get(entry.epoch), f"the agent spoke in epoch {entry.epoch}: {entries}"
