@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeGuard
 
 from bridge import briefing, outcomes
 from bridge import log as logs
@@ -26,7 +27,8 @@ log = logs.get(__name__)
 SEND_WITHIN_GRACES = 3
 """How many times G the posts of one long line may take while the desk makes them wait."""
 SWEEP_S = 1.0
-UNREADABLE_RETRY_S = 30.0
+REST_GRACES = 2
+"""How many times G to rest where a thread cannot be read, or where nothing can be sent until somebody mends it."""
 OPEN_AGAIN_MS = 60_000
 """When a card that the desk refused is tried again: without it nobody hears of the customer."""
 
@@ -56,6 +58,7 @@ class Courier:
         self._worker = worker
         self._pace = pace or Pace()
         self._grace_ms = grace_ms
+        self._rest_s = REST_GRACES * grace_ms / 1000
         self._wake = asyncio.Event()
         self._stopping = False
         self._gone: set[tuple[HandoffId, int]] = set()
@@ -179,7 +182,7 @@ class Courier:
                 if not await self._still_mine(parcel, max(outcome.after_s, 0.1)):
                     return Unknown(reason="another process goes on with it")
                 outcome = await self._desk.post(parcel.claim.thread, parts, key)
-            if number and isinstance(outcome, RetryLater):
+            if number and (isinstance(outcome, RetryLater) or _held(outcome)):
                 # What was sent before must not be sent again: only a look can tell where to go on.
                 return Unknown(reason=f"a part of it was sent, then: {outcome.reason}")
             if not isinstance(outcome, Delivered) or outcome.landed_elsewhere:
@@ -217,6 +220,9 @@ class Courier:
         )
         if isinstance(outcome, Delivered) and outcome.landed_elsewhere:
             await self._tell_gone(parcel)
+        elif _held(outcome):
+            log.error("desk_must_be_mended", handoff=head.handoff, reason=outcome.reason, remedy=outcome.remedy)
+            following = TryAt(at=Millis(now + int(self._rest_s * 1000)))
         elif isinstance(following, GiveUp) and parcel.opens_thread:
             log.error("thread_not_opened", handoff=head.handoff, reason=following.reason, remedy=following.remedy)
             again_at = Millis(now + OPEN_AGAIN_MS)
@@ -229,7 +235,7 @@ class Courier:
     async def _conclude(self, parcel: Parcel, following: Next, outcome: Outcome) -> None:
         now = self._clock.now()
         ref = outcome.ref if isinstance(outcome, Delivered) else None
-        wide = isinstance(outcome, RetryLater) and outcome.channel_wide
+        wide = (isinstance(outcome, RetryLater) and outcome.channel_wide) or _held(outcome)
         reason = "" if isinstance(outcome, Delivered) else outcome.reason
 
         def unit(tx: Tx) -> None:
@@ -288,11 +294,11 @@ class Courier:
         try:
             found, done = await self._find(parcel)
         except ThreadUnreadable as error:
-            await self._still_unclear(parcel, str(error), error.after_s or UNREADABLE_RETRY_S)
+            await self._still_unclear(parcel, str(error), error.after_s or self._rest_s)
             return
         except Exception as error:
             log.exception("desk_call_failed", handoff=head.handoff, k=head.k)
-            await self._still_unclear(parcel, type(error).__name__, UNREADABLE_RETRY_S)
+            await self._still_unclear(parcel, type(error).__name__, self._rest_s)
             return
         log.info("read_back", handoff=head.handoff, k=head.k, found=found is not None, done=done)
         if found is None:
@@ -342,3 +348,7 @@ class Courier:
             return
         log.info("sent_again", handoff=parcel.head.handoff, k=parcel.head.k, reason=reason)
         await self._send(replace(parcel, outs=tuple(replace(out, attempt_at=now) for out in parcel.outs)), done=done)
+
+
+def _held(outcome: Outcome) -> TypeGuard[Refused]:
+    return isinstance(outcome, Refused) and outcome.until_mended

@@ -31,6 +31,10 @@ class Refused:
 
     reason: str
     remedy: str
+    until_mended: bool = False
+    """Nothing is wrong with the message: nothing at all can be sent there until somebody mends it (a dead token, an
+    archived channel). It waits in its order instead of being given up.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

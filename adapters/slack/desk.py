@@ -228,7 +228,8 @@ def _thread_of(answer: Mapping[str, Any]) -> str:
 
 def _key_of(message: Mapping[str, Any]) -> str:
     mark = message.get("metadata") or {}
-    if mark.get("event_type") == render.METADATA_TYPE:
-        return str((mark.get("event_payload") or {}).get("k") or "")
+    payload = mark.get("event_payload") or {}
+    if mark.get("event_type") == render.METADATA_TYPE and payload.get("k"):
+        return str(payload["k"])
     first = (message.get("blocks") or [{}])[0]
     return str(first.get("block_id") or "")

@@ -63,6 +63,16 @@ REMEDIES: Mapping[str, str] = {
 }
 
 
+UNTIL_MENDED = frozenset({
+    "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type",
+    "team_access_not_granted", "org_login_required", "ekm_access_denied", "access_denied", "missing_scope",
+    "no_permission", "not_in_channel", "channel_not_found", "is_archived", "restricted_action",
+    "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
+    "restricted_action_non_threadable_channel",
+})  # fmt: skip
+"""What keeps everything from its place, not this message alone."""
+
+
 class CallFailed(Exception):
     """A call to Slack did not do what it should. `outcome` says what is known; `code` is Slack's, or ours in words.
 
@@ -110,7 +120,7 @@ def outcome(
     remedy = REMEDIES.get(code, f"Look up {code} on Slack's page of {method}.")
     if code == "missing_scope" and body.get("needed"):
         remedy = f"Add the scope {body['needed']} to the app, then install it again."
-    return Refused(reason=code, remedy=remedy)
+    return Refused(reason=code, remedy=remedy, until_mended=code in UNTIL_MENDED)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -411,6 +411,23 @@ async def test_a_refused_line_is_a_dead_letter_and_never_silent(office: Office) 
     assert [out.n for out in dead] == [notices[0].target]
 
 
+async def test_what_nobody_can_send_until_it_is_mended_waits(office: Office) -> None:
+    """A dead token or an archived channel buries nothing: lines wait in their order, tried again after two G each."""
+    locked = Refused(reason="token_revoked", remedy="Install it again.", until_mended=True)
+    office.desk.script = [(locked, False)] * 3
+    await office.story.says("one")
+    await office.carry()
+    await office.story.says("two")
+    await office.wait(2 * GRACE_S - 2)
+    assert await office.carry() == 0
+    await office.wait(2)
+    assert await office.carry() == 1
+    await office.carry_all(5 * GRACE_S)
+
+    assert (await office.shown())[1:] == ["one", "two"]
+    assert await office.dead() == 0
+
+
 async def test_every_line_of_a_refused_post_is_reported(office: Office) -> None:
     """Lines that left together and were refused together each have their notice."""
     office.desk.script = [(Refused(reason="invalid_blocks", remedy="Tell us."), False)]
@@ -494,6 +511,7 @@ async def test_a_line_over_a_posts_limits_is_several_posts_in_order(office: Offi
         (Unknown(reason="timeout"), False),
         (RetryLater(after_s=100, reason="ratelimited"), False),
         (RetryLater(after_s=3, reason="ratelimited"), False),
+        (Refused(reason="token_revoked", remedy="Install it again.", until_mended=True), False),
     ],
 )
 async def test_a_long_line_that_breaks_off_goes_on_where_it_broke(

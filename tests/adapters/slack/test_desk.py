@@ -165,6 +165,18 @@ async def test_a_wrong_channel_is_refused_with_a_remedy(stage: Stage) -> None:
     assert "/invite" in outcome.remedy
 
 
+async def test_a_post_is_found_by_its_first_block_too(stage: Stage) -> None:
+    """Where the payload of the metadata is gone, the block id of the first block still names the post."""
+    one = await stage.opened()
+    mark, since = key(), WallClock().now()
+    bare = {"event_type": "bridge_line", "event_payload": {}}
+    blocks = [{"type": "section", "block_id": mark, "text": {"type": "plain_text", "text": "hello"}}]
+    body = {"channel": SUPPORT, "thread_ts": root_ts(one), "text": "hello", "blocks": blocks, "metadata": bare}
+    ts = (await stage.parts.calls.write("chat.postMessage", body))["ts"]
+
+    assert await stage.parts.desk.find(one.thread, mark, since) == f"{SUPPORT}:{ts}"
+
+
 async def test_reading_back_may_be_refused(stage: Stage) -> None:
     """What Slack does not let us read is not taken for absent."""
     one = await stage.opened()
@@ -317,7 +329,9 @@ async def test_no_token_shows_anywhere(stage: Stage, caplog: pytest.LogCaptureFi
     await foreign.parts.stop()
 
     assert outcome == Refused(
-        reason="invalid_auth", remedy="Install the Slack app again and put its new bot token into the settings."
+        reason="invalid_auth",
+        remedy="Install the Slack app again and put its new bot token into the settings.",
+        until_mended=True,
     )
     everything = repr((settings, foreign.parts, outcome)) + caplog.text
     assert "canary" not in everything
