@@ -33,8 +33,9 @@ from bridge.ids import ConversationId, CustomerId, SiteId
 from bridge.judging import House
 from bridge.letters import DeadLetters
 from bridge.pacing import Pace
-from bridge.ports import Agent, Clock, Files, Store
+from bridge.ports import Agent, Clock, Files
 from bridge.settings import Settings
+from bridge.storage import Store
 
 log = logs.get(__name__)
 MAX_BODY_BYTES = 64 * 1024 * 1024

@@ -14,20 +14,11 @@ from typing import Any
 
 from bridge import log as logs
 from bridge import plain
-from bridge.conversation import (
-    AgentActed,
-    AgentFinished,
-    AgentSaid,
-    AgentStreamed,
-    Escalated,
-    Event,
-    FileRef,
-    Receipt,
-    Turn,
-    TurnKind,
-)
+from bridge.conversation import FileRef, Turn, TurnKind
+from bridge.effects import Receipt
 from bridge.envelope import MAX_ENVELOPE_BYTES
 from bridge.errors import AgentFailed, StoreUnavailable
+from bridge.events import AgentActed, AgentFinished, AgentSaid, AgentStreamed, Escalated, Event
 from bridge.handing_over import envelope_from
 from bridge.ids import SourceId
 from bridge.ports import (
@@ -42,9 +33,9 @@ from bridge.ports import (
     HandOff,
     Message,
     Receive,
-    Store,
     ToolCall,
 )
+from bridge.storage import Store
 
 log = logs.get(__name__)
 

@@ -15,13 +15,16 @@ from typing import TypeGuard
 
 from bridge import briefing, outcomes
 from bridge import log as logs
-from bridge.conversation import DeliveryFailed, EntryKind, OutKind, ThreadGone
+from bridge.conversation import EntryKind
+from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable, ThreadUnreadable
+from bridge.events import DeliveryFailed, ThreadGone
 from bridge.ids import HandoffId, Millis, RemoteRef, SourceId
 from bridge.outcomes import Delivered, GiveUp, LookAt, Next, Outcome, Refused, RetryLater, Settled, TryAt, Unknown
 from bridge.pacing import Pace
 from bridge.parcels import Parcel, pack
-from bridge.ports import Changed, Clock, Desk, OutState, Receive, Store, Tx
+from bridge.ports import Clock, Desk, Receive
+from bridge.storage import Changed, OutState, Store, Tx
 
 log = logs.get(__name__)
 SEND_WITHIN_GRACES = 3

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge import log as logs
-from bridge.conversation import Event, Receipt
 from bridge.courier import Courier
+from bridge.effects import Receipt
 from bridge.errors import StoreUnavailable
+from bridge.events import Event
 from bridge.ids import DeskName, mint
 from bridge.judging import House
 from bridge.lookup import StoreLookup
 from bridge.pacing import Pace
-from bridge.ports import Agent, Changed, Clock, Desk, Store
+from bridge.ports import Agent, Clock, Desk
 from bridge.showing import Showing
+from bridge.storage import Changed, Store
 from bridge.switchboard import Switchboard
 from bridge.timers import Timers
 from bridge.turns import Turns

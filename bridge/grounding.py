@@ -19,7 +19,8 @@ from bridge.conversation import (
     TurnKind,
 )
 from bridge.errors import NotFound
-from bridge.ports import AgentMessage, AgentTurn, Tx
+from bridge.ports import AgentMessage, AgentTurn
+from bridge.storage import Tx
 
 PAGE = 1000
 MAX_HANDOFFS = 20

@@ -9,23 +9,30 @@ from dataclasses import dataclass, field, replace
 from bridge import triggers
 from bridge.audience import Hearing, hear
 from bridge.conversation import (
+    Audience,
+    Author,
+    Conversation,
+    Entry,
+    EntryKind,
+    Handoff,
+    HandoffState,
+    Role,
+    Situation,
+    State,
+    Turn,
+)
+from bridge.envelope import HandoffEnvelope, Reason
+from bridge.events import (
     AgentActed,
     AgentBroke,
     AgentEvent,
     AgentFinished,
     AgentSaid,
-    Audience,
-    Author,
-    Conversation,
     CustomerSaid,
     DeliveryFailed,
-    Entry,
-    EntryKind,
     Escalated,
     Event,
-    Handoff,
     HandoffAction,
-    HandoffState,
     OperatorDeleted,
     OperatorEdited,
     OperatorForwarded,
@@ -33,19 +40,14 @@ from bridge.conversation import (
     OperatorSaid,
     OperatorSpoke,
     OperatorTransferred,
-    Role,
     RungDue,
-    Situation,
-    State,
     ThreadGone,
-    Turn,
 )
-from bridge.envelope import HandoffEnvelope, Reason
 from bridge.ids import DeskName, HandoffId, Millis, RemoteRef, Ticket, TurnId
 from bridge.notices import Words
-from bridge.ownership.draft import Verdicts
-from bridge.ports import Tx
+from bridge.ownership.verdicts import Verdicts
 from bridge.routing import Directory, Queue, Route, route
+from bridge.storage import Tx
 
 RECENT_LINES = 50
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from bridge.briefing import clock as as_time
 from bridge.errors import NotFound
 from bridge.ids import HandoffId, OutKey, SiteId
-from bridge.ports import Changed, Clock, Out, Store, Tx
+from bridge.ports import Clock
+from bridge.storage import Changed, Out, Store, Tx
 
 LIST_LIMIT = 1000
 EVERY = 2**31 - 1

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from bridge.conversation import Conversation, Handoff
 from bridge.ids import ConversationId, DeskName, HandoffId, OperatorId, RemoteRef, SiteId, Ticket
-from bridge.ports import Store
 from bridge.routing import Directory
+from bridge.storage import Store
 
 
 class StoreLookup:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.capabilities import Capabilities, Part
-from bridge.conversation import OutKind
-from bridge.ports import Out, OutState
+from bridge.effects import OutKind
+from bridge.storage import Out, OutState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

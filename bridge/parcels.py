@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from bridge import briefing
 from bridge.capabilities import Capabilities, Part, fit
-from bridge.conversation import Conversation, Entry, EntryKind, Handoff, OutKind
+from bridge.conversation import Conversation, Entry, EntryKind, Handoff
+from bridge.effects import OutKind
 from bridge.ids import HandoffId, Millis, OutKey, RemoteRef, Ticket
 from bridge.pacing import posts, together
-from bridge.ports import Claim, Out, Tx
+from bridge.storage import Claim, Out, Tx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

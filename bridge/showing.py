@@ -18,7 +18,8 @@ from bridge import log as logs
 from bridge.conversation import CUSTOMER_SEES, Conversation, Entry, State, Stream
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, DeskName, SiteId
-from bridge.ports import Changed, Clock, Desk, Ended, Shown, Store, Tx, Viewer
+from bridge.ports import Clock, Desk, Ended, Shown, Viewer
+from bridge.storage import Changed, Store, Tx
 
 log = logs.get(__name__)
 SWEEP_S = 1.0

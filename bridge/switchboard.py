@@ -6,37 +6,38 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bridge import ids, ownership
-from bridge.conversation import (
-    AgentEvent,
+from bridge.conversation import Conversation, Handoff, Situation
+from bridge.effects import (
     Append,
     ClearTimers,
     CloseStream,
-    Conversation,
-    CustomerEvent,
-    CustomerOpened,
-    CustomerSaid,
     Decision,
-    Echoed,
     Effect,
     EndTurn,
-    Escalated,
-    Event,
-    Handoff,
-    OperatorDeleted,
-    OperatorForwarded,
-    OperatorSpoke,
     QueueTurn,
     Receipt,
-    RungDue,
     Send,
     SetTimer,
-    Situation,
     WriteStream,
 )
 from bridge.errors import NotFound
+from bridge.events import (
+    AgentEvent,
+    CustomerEvent,
+    CustomerOpened,
+    CustomerSaid,
+    Echoed,
+    Escalated,
+    Event,
+    OperatorDeleted,
+    OperatorForwarded,
+    OperatorSpoke,
+    RungDue,
+)
 from bridge.ids import Millis, OutKey, RemoteRef
 from bridge.judging import House, Judge, Subject, acted_handoff
-from bridge.ports import Changed, Clock, Out, Store, Tx
+from bridge.ports import Clock
+from bridge.storage import Changed, Out, Store, Tx
 
 DUPLICATES_LOOK_BACK = 200
 """How many entries are searched for the line that a repeated event had become."""

@@ -3,10 +3,11 @@ it in the transaction that keeps what it fires.
 """
 
 from bridge import log as logs
-from bridge.conversation import RungDue
 from bridge.errors import NotFound, StoreUnavailable
+from bridge.events import RungDue
 from bridge.ids import SourceId
-from bridge.ports import Clock, DueTimer, Receive, Store
+from bridge.ports import Clock, Receive
+from bridge.storage import DueTimer, Store
 
 log = logs.get(__name__)
 SWEEP_S = 1.0

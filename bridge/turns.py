@@ -9,10 +9,12 @@ from typing import Any
 from bridge import grounding
 from bridge import log as logs
 from bridge.attempt import Attempt, Ending, TurnLimits, bring
-from bridge.conversation import AgentBroke, Conversation, Overlooked, Turn, TurnKind, TurnState
+from bridge.conversation import Conversation, Turn, TurnKind, TurnState
 from bridge.errors import AgentFailed, NotFound, StoreUnavailable
+from bridge.events import AgentBroke, Overlooked
 from bridge.ids import SourceId
-from bridge.ports import Agent, Changed, Clock, Receive, Store
+from bridge.ports import Agent, Clock, Receive
+from bridge.storage import Changed, Store
 from bridge.triggers import Triggers
 
 log = logs.get(__name__)

@@ -94,10 +94,10 @@ def named(place: str, package: str = "tests") -> type:
 
 def test_every_port_has_a_suite() -> None:
     """A new Protocol of the core needs a contract, or this fails."""
-    tree = ast.parse((ROOT / "bridge" / "ports.py").read_text(encoding="utf-8"))
+    files = [ROOT / "bridge" / name for name in ("ports.py", "storage.py")]
     protocols = {
         node.name
-        for node in tree.body
+        for node in (node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body)
         if isinstance(node, ast.ClassDef) and "Protocol" in {ast.unparse(base) for base in node.bases}
     }
 

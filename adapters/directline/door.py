@@ -11,7 +11,9 @@ from adapters.directline.limits import Buckets
 from adapters.directline.screen import Screen
 from adapters.directline.settings import DirectLineSettings
 from adapters.directline.tokens import Session, Tokens
-from bridge.conversation import Customer, CustomerOpened, FileRef, Receipt
+from bridge.conversation import Customer, FileRef
+from bridge.effects import Receipt
+from bridge.events import CustomerOpened
 from bridge.ids import CustomerId, SiteId, SourceId
 from bridge.ports import Clock, Feed, Files, Lookup, Receive
 

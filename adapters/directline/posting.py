@@ -13,7 +13,9 @@ from adapters.directline import wire
 from adapters.directline.door import PIECE_BYTES, WIDGET, Door, customer
 from adapters.directline.errors import bad, too_large
 from adapters.directline.tokens import Session
-from bridge.conversation import CustomerSaid, FileRef, Receipt
+from bridge.conversation import FileRef
+from bridge.effects import Receipt
+from bridge.events import CustomerSaid
 from bridge.ids import SourceId, mint
 
 

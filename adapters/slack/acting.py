@@ -11,11 +11,11 @@ from adapters.slack.errors import CallFailed
 from adapters.slack.refs import operator_id, remote_ref, source_id
 from adapters.slack.roster import SlackRoster
 from bridge import log as logs
-from bridge.conversation import (
-    OPEN_STATES,
+from bridge.conversation import OPEN_STATES, Handoff, Operator, Standing
+from bridge.envelope import ReturnNote
+from bridge.errors import NotFound, StoreUnavailable
+from bridge.events import (
     Event,
-    Handoff,
-    Operator,
     OperatorClosed,
     OperatorForwarded,
     OperatorReleased,
@@ -23,10 +23,7 @@ from bridge.conversation import (
     OperatorReturned,
     OperatorTook,
     OperatorTransferred,
-    Standing,
 )
-from bridge.envelope import ReturnNote
-from bridge.errors import NotFound, StoreUnavailable
 from bridge.ids import HandoffId, QueueName, SiteId, Ticket
 from bridge.ports import Clock, Lookup, Receive
 

@@ -11,21 +11,11 @@ from adapters.slack.order import InOrder
 from adapters.slack.refs import operator_id, remote_ref, source_id
 from adapters.slack.roster import SlackRoster
 from bridge import log as logs
-from bridge.conversation import (
-    Echoed,
-    FileRef,
-    Handoff,
-    Operator,
-    OperatorDeleted,
-    OperatorEdited,
-    OperatorLeft,
-    OperatorReturned,
-    OperatorSaid,
-    Receipt,
-    Thread,
-)
+from bridge.conversation import FileRef, Handoff, Operator, Thread
+from bridge.effects import Receipt
 from bridge.envelope import ReturnNote
 from bridge.errors import NotFound
+from bridge.events import Echoed, OperatorDeleted, OperatorEdited, OperatorLeft, OperatorReturned, OperatorSaid
 from bridge.ids import ChannelId, OutKey, SiteId
 from bridge.ports import Clock, Lookup, Receive
 

@@ -18,7 +18,7 @@ from bridge.conversation import FileRef
 from bridge.errors import NotFound, SettingsError, StoreUnavailable, TooLarge
 from bridge.ids import FileId, SiteId, mint
 from bridge.media import HEAD_BYTES, harmless_name, sniff
-from bridge.ports import Store
+from bridge.storage import Store
 
 T = TypeVar("T")
 

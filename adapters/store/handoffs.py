@@ -9,7 +9,7 @@ from adapters.store.prepared import PerDialect
 from adapters.store.tables import HANDOFF, LANE, TICKET, TIMER
 from bridge.conversation import Handoff
 from bridge.ids import ChannelId, ConversationId, DeskName, HandoffId, Millis, OperatorId, RemoteRef, SiteId, Ticket
-from bridge.ports import DueTimer
+from bridge.storage import DueTimer
 
 _FIRST_TICKET = 1001
 _TAKE_TICKET = PerDialect(
@@ -62,7 +62,7 @@ _DUE = select(TIMER).where(_T.due_at <= b("now")).order_by(_T.due_at, _T.handoff
 
 
 class HandoffUnits(LaneUnits):
-    """See `bridge.ports.Tx`: handoffs and timers."""
+    """See `bridge.storage.Tx`: handoffs and timers."""
 
     __slots__ = ()
 

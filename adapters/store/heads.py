@@ -7,9 +7,10 @@ from sqlalchemy.sql.elements import ColumnElement
 from adapters.store import rows
 from adapters.store.prepared import PerDialect, Row, Session
 from adapters.store.tables import CHANNEL, LANE, OUT, UNSENT
-from bridge.conversation import Handoff, OutKind
+from bridge.conversation import Handoff
+from bridge.effects import OutKind
 from bridge.ids import RemoteRef
-from bridge.ports import Out
+from bridge.storage import Out
 
 CARD = OutKind.CARD.value
 COSMETIC = frozenset({OutKind.CARD.value, OutKind.EDIT.value, OutKind.DELETE.value})

@@ -14,9 +14,10 @@ from adapters.store import rows
 from adapters.store.heads import CARD, LANE_IS, ONE, OUT_IN_LANE, LaneHeads
 from adapters.store.prepared import Row
 from adapters.store.tables import CHANNEL, DEAD, IN_FLIGHT, LANE, OUT, UNSENT
-from bridge.conversation import OutKind, Thread
+from bridge.conversation import Thread
+from bridge.effects import OutKind
 from bridge.ids import ConversationId, DeskName, HandoffId, Millis, OutKey, RemoteRef, SiteId, mint
-from bridge.ports import Claim, Out, OutState
+from bridge.storage import Claim, Out, OutState
 
 MAX_CLAIMED = 50
 
@@ -142,7 +143,7 @@ def _where(claim: Claim) -> dict[str, Any]:
 
 
 class LaneUnits(LaneHeads):
-    """See `bridge.ports.Tx`: lanes."""
+    """See `bridge.storage.Tx`: lanes."""
 
     __slots__ = ()
 

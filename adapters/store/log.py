@@ -72,7 +72,7 @@ _EVERY_N = 2**62
 
 
 class LogUnits(Session):
-    """See `bridge.ports.Tx`: inbox, conversation and log, files, counts."""
+    """See `bridge.storage.Tx`: inbox, conversation and log, files, counts."""
 
     __slots__ = ()
 

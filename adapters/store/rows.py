@@ -16,7 +16,6 @@ from bridge.conversation import (
     Handoff,
     HandoffState,
     Operator,
-    OutKind,
     Role,
     Standing,
     State,
@@ -25,8 +24,9 @@ from bridge.conversation import (
     TurnKind,
     TurnState,
 )
+from bridge.effects import OutKind
 from bridge.envelope import HandoffEnvelope, ReturnNote
-from bridge.ports import Out, OutState
+from bridge.storage import Out, OutState
 
 Row = Sequence[Any]
 _STANDING = {member.value: member for member in Standing}

@@ -75,7 +75,7 @@ _STREAM = select(_S.turn, _S.attempt, _S.seq, _S.text).where(_S.site == b("site"
 
 
 class TurnUnits(Session):
-    """See `bridge.ports.Tx`: turns and streams."""
+    """See `bridge.storage.Tx`: turns and streams."""
 
     __slots__ = ()
 

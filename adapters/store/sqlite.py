@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 from adapters.store.prepared import Statements
 from adapters.store.units import SqlTx
 from bridge.errors import StoreUnavailable
-from bridge.ports import Tx
+from bridge.storage import Tx
 
 T = TypeVar("T")
 Unit = Callable[[Tx], T]
@@ -98,7 +98,7 @@ class Database:
 
 
 class Executor(Protocol):
-    """Where units run. The contract of each call is that of `bridge.ports.Store`."""
+    """Where units run. The contract of each call is that of `bridge.storage.Store`."""
 
     async def run(self, unit: Unit[T]) -> T: ...
     async def read(self, unit: Unit[T]) -> T: ...

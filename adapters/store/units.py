@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPICursor
 
     from adapters.store.prepared import Statements
-    from bridge.ports import Tx
+    from bridge.storage import Tx
 
 
 class SqlTx(LogUnits, HandoffUnits, TurnUnits):

@@ -19,19 +19,10 @@ from adapters.web.documents import (
     ReturnRequest,
     TurnMessage,
 )
-from bridge.conversation import (
-    OPEN_STATES,
-    AgentSaid,
-    Conversation,
-    Escalated,
-    Handoff,
-    Operator,
-    OperatorReturned,
-    Standing,
-    State,
-)
+from bridge.conversation import OPEN_STATES, Conversation, Handoff, Operator, Standing, State
 from bridge.envelope import MAX_ENVELOPE_BYTES, HandoffEnvelope, Reason, ReturnNote, read_envelope
 from bridge.errors import NotFound
+from bridge.events import AgentSaid, Escalated, OperatorReturned
 from bridge.ids import ConversationId, OperatorId, SiteId, SourceId, TurnId, mint
 from bridge.ports import Clock, Lookup, Receive, Roster
 

@@ -18,7 +18,7 @@ from adapters.web.answers import answer, error
 from bridge.conversation import Audience, State
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, SiteId
-from bridge.ports import Store, Tx
+from bridge.storage import Store, Tx
 
 POLL_S = 0.2
 HEARTBEAT_S = 15.0

@@ -12,7 +12,8 @@ from adapters.web.answers import error
 from bridge.conversation import FileRef
 from bridge.errors import NotFound, StoreUnavailable
 from bridge.ids import FileId, SiteId
-from bridge.ports import Clock, Files, Store
+from bridge.ports import Clock, Files
+from bridge.storage import Store
 
 DAY_MS = 86_400_000
 SAFE_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})

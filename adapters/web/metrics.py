@@ -8,7 +8,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from adapters.web.answers import Access, Handler, guarded
-from bridge.ports import Clock, Store
+from bridge.ports import Clock
+from bridge.storage import Store
 
 PREFIX = "handoff_bridge_"
 # https://prometheus.io/docs/instrumenting/exposition_formats/

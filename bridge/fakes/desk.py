@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from bridge.briefing import Card, Transcript
 from bridge.capabilities import Capabilities, Part
-from bridge.conversation import Operator, OutKind, Standing, Thread
+from bridge.conversation import Operator, Standing, Thread
+from bridge.effects import OutKind
 from bridge.errors import ThreadUnreadable
 from bridge.ids import ChannelId, DeskName, Millis, OperatorId, OutKey, RemoteRef
 from bridge.outcomes import Delivered, Outcome, Refused

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from bridge.conversation import Handoff, OutKind, Thread
+from bridge.conversation import Handoff, Thread
+from bridge.effects import OutKind
 from bridge.fakes.state import UNSENT, Channel, Journal, Lane
 from bridge.ids import ChannelId, ConversationId, DeskName, HandoffId, Millis, OutKey, RemoteRef, SiteId, mint
-from bridge.ports import Claim, Out, OutState
+from bridge.storage import Claim, Out, OutState
 
 COSMETIC = frozenset({OutKind.CARD, OutKind.EDIT, OutKind.DELETE})
 MAX_CLAIMED = 50
 
 
 class LaneUnits:
-    """See `bridge.ports.Tx`: lanes."""
+    """See `bridge.storage.Tx`: lanes."""
 
     def __init__(self, journal: Journal) -> None:
         """Work on these tables, through this journal."""

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from bridge.conversation import Conversation, Entry, FileRef, Handoff, OutKind, Stream, Turn, TurnState
+from bridge.conversation import Conversation, Entry, FileRef, Handoff, Stream, Turn, TurnState
+from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable
 from bridge.ids import RemoteRef
-from bridge.ports import Out, OutState
+from bridge.storage import Out, OutState
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -36,13 +36,13 @@ from bridge.ids import (
     Ticket,
     TurnId,
 )
-from bridge.ports import DueTimer, OutState, Tx
+from bridge.storage import DueTimer, OutState, Tx
 
 T = TypeVar("T")
 
 
 class LogUnits(LaneUnits):
-    """See `bridge.ports.Tx`: inbox, conversation and log, files."""
+    """See `bridge.storage.Tx`: inbox, conversation and log, files."""
 
     def remember(self, site: SiteId, source: SourceId, now: Millis) -> bool:
         if (site, source) in self._tables.inbox:
@@ -131,7 +131,7 @@ class LogUnits(LaneUnits):
 
 
 class HandoffUnits(LaneUnits):
-    """See `bridge.ports.Tx`: handoffs and timers."""
+    """See `bridge.storage.Tx`: handoffs and timers."""
 
     def take_ticket(self, site: SiteId) -> Ticket:
         number = self._tables.tickets.get(site, 1000) + 1
@@ -220,7 +220,7 @@ class HandoffUnits(LaneUnits):
 
 
 class TurnUnits(LaneUnits):
-    """See `bridge.ports.Tx`: turns and streams."""
+    """See `bridge.storage.Tx`: turns and streams."""
 
     def _live(self) -> list[Run]:
         return [self._tables.runs[key] for key in self._tables.live]
@@ -300,7 +300,7 @@ class MemoryTx(LogUnits, HandoffUnits, TurnUnits):
 
 
 class MemoryStore:
-    """A `ports.Store` that forgets everything at the end. Units run at once, in the caller's thread, one at a time."""
+    """A `storage.Store` that forgets everything at the end. Units run at once, in the caller's thread, one by one."""
 
     def __init__(self) -> None:
         """Begin empty."""

@@ -15,19 +15,16 @@ from bridge.conversation import (
     Author,
     Conversation,
     Customer,
-    CustomerOpened,
-    CustomerSaid,
-    CustomerWithdrew,
     Entry,
     EntryKind,
-    Event,
     FileRef,
     Handoff,
-    Receipt,
     Role,
     Stream,
 )
+from bridge.effects import Receipt
 from bridge.errors import NotFound, StoreUnavailable
+from bridge.events import CustomerOpened, CustomerSaid, CustomerWithdrew, Event
 from bridge.ids import (
     ConversationId,
     DeskName,

@@ -14,7 +14,9 @@ handoff), `speech_rows` (what people type), `timer_rows`. `draft` collects what 
 from collections.abc import Callable
 from typing import Any
 
-from bridge.conversation import (
+from bridge.conversation import Situation
+from bridge.effects import Decision
+from bridge.events import (
     AgentActed,
     AgentBroke,
     AgentFinished,
@@ -23,7 +25,6 @@ from bridge.conversation import (
     CustomerOpened,
     CustomerSaid,
     CustomerWithdrew,
-    Decision,
     DeliveryFailed,
     Escalated,
     Event,
@@ -41,11 +42,11 @@ from bridge.conversation import (
     OperatorTransferred,
     Overlooked,
     RungDue,
-    Situation,
     ThreadGone,
 )
 from bridge.ownership import agent_rows, customer_rows, operator_rows, speech_rows, timer_rows
-from bridge.ownership.draft import Draft, Verdicts
+from bridge.ownership.draft import Draft
+from bridge.ownership.verdicts import Verdicts
 
 _ROWS: dict[type[Event], Callable[[Draft, Any], Decision]] = {
     CustomerOpened: customer_rows.opened,

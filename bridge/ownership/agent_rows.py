@@ -2,28 +2,10 @@
 
 from dataclasses import replace
 
-from bridge.conversation import (
-    AgentActed,
-    AgentBroke,
-    AgentEvent,
-    AgentFinished,
-    AgentSaid,
-    AgentStreamed,
-    Audience,
-    Author,
-    CloseStream,
-    Decision,
-    EndTurn,
-    EntryKind,
-    Escalated,
-    Operator,
-    Role,
-    State,
-    TurnKind,
-    TurnState,
-    WriteStream,
-)
+from bridge.conversation import Audience, Author, EntryKind, Operator, Role, State, TurnKind, TurnState
+from bridge.effects import CloseStream, Decision, EndTurn, WriteStream
 from bridge.envelope import HandoffEnvelope, Reason
+from bridge.events import AgentActed, AgentBroke, AgentEvent, AgentFinished, AgentSaid, AgentStreamed, Escalated
 from bridge.notices import thread
 from bridge.ownership.draft import BRIDGE, Draft, may_answer, whole
 from bridge.ownership.operator_rows import take

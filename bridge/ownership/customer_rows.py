@@ -2,19 +2,9 @@
 
 from dataclasses import replace
 
-from bridge.conversation import (
-    Audience,
-    Author,
-    CustomerOpened,
-    CustomerSaid,
-    CustomerWithdrew,
-    Decision,
-    HandoffState,
-    Overlooked,
-    Role,
-    State,
-    TurnKind,
-)
+from bridge.conversation import Audience, Author, HandoffState, Role, State, TurnKind
+from bridge.effects import Decision
+from bridge.events import CustomerOpened, CustomerSaid, CustomerWithdrew, Overlooked
 from bridge.ids import RemoteRef
 from bridge.notices import thread
 from bridge.ownership.agent_rows import hand_over

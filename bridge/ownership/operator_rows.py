@@ -1,11 +1,10 @@
 """What follows when people act on a handoff: take, release, transfer, return, close, reopen, rehearse."""
 
-from bridge.conversation import (
-    Decision,
-    Handoff,
+from bridge.conversation import Handoff, HandoffState, Operator, State, TurnKind
+from bridge.effects import Decision, OutKind, Send
+from bridge.envelope import AgentInfo, HandoffEnvelope, Reason, ReturnNote
+from bridge.events import (
     HandoffAction,
-    HandoffState,
-    Operator,
     OperatorClosed,
     OperatorLeft,
     OperatorRehearsed,
@@ -14,12 +13,7 @@ from bridge.conversation import (
     OperatorReturned,
     OperatorTook,
     OperatorTransferred,
-    OutKind,
-    Send,
-    State,
-    TurnKind,
 )
-from bridge.envelope import AgentInfo, HandoffEnvelope, Reason, ReturnNote
 from bridge.notices import harmless, thread
 from bridge.ownership.draft import Draft, is_supervisor, may_answer
 from bridge.routing import Route

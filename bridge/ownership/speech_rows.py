@@ -7,19 +7,16 @@ from bridge.conversation import (
     CUSTOMER_SEES,
     Audience,
     Author,
-    Decision,
     Entry,
     EntryKind,
     Handoff,
     HandoffState,
     Operator,
-    OperatorDeleted,
-    OperatorEdited,
-    OperatorForwarded,
-    OperatorSaid,
     Role,
     State,
 )
+from bridge.effects import Decision
+from bridge.events import OperatorDeleted, OperatorEdited, OperatorForwarded, OperatorSaid
 from bridge.notices import harmless, thread
 from bridge.ownership.draft import Draft, is_supervisor, may_answer
 from bridge.ownership.operator_rows import take

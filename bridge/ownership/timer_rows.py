@@ -4,19 +4,10 @@ rule.
 
 from dataclasses import replace
 
-from bridge.conversation import (
-    Decision,
-    DeliveryFailed,
-    HandoffState,
-    OutKind,
-    RungDue,
-    Send,
-    SetTimer,
-    State,
-    ThreadGone,
-    TurnKind,
-)
+from bridge.conversation import HandoffState, State, TurnKind
+from bridge.effects import Decision, OutKind, Send, SetTimer
 from bridge.envelope import ReturnNote, ReturnOutcome
+from bridge.events import DeliveryFailed, RungDue, ThreadGone
 from bridge.ids import Millis
 from bridge.notices import thread
 from bridge.ownership.draft import DELIVERY_RUNG, IDLE_RUNG, Draft

@@ -12,13 +12,14 @@ import jsonschema
 import pytest
 
 from adapters.store.opening import open_store
-from bridge.conversation import Customer, CustomerSaid, Escalated
+from bridge.conversation import Customer
 from bridge.envelope import HandoffEnvelope
+from bridge.events import CustomerSaid, Escalated
 from bridge.fakes.clock import ManualClock
 from bridge.ids import ChannelId, ConversationId, CustomerId, DeskName, OutKey, QueueName, SiteId, SourceId
 from bridge.judging import House
-from bridge.ports import Tx
 from bridge.routing import Directory, Queue
+from bridge.storage import Tx
 from bridge.switchboard import Switchboard
 from bridge.triggers import Triggers
 

@@ -15,7 +15,7 @@ import aiosqlite
 from adapters.store.opening import open_store
 from bridge.conversation import Thread
 from bridge.ids import ChannelId, ConversationId, HandoffId, RemoteRef, SourceId
-from bridge.ports import Claim, Store, Tx
+from bridge.storage import Claim, Store, Tx
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import DESK, LEASE_MS, SITE, T0, at
 

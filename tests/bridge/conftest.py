@@ -6,7 +6,7 @@ import pytest
 
 from adapters.store.opening import open_store
 from bridge.fakes.store import MemoryStore
-from bridge.ports import Store
+from bridge.storage import Store
 
 
 @pytest.fixture(params=["memory", "sqlite"])

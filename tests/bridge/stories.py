@@ -11,24 +11,30 @@ from itertools import count
 from typing import Any, TypeVar
 
 from bridge.conversation import (
+    Audience,
+    Conversation,
+    Customer,
+    Entry,
+    EntryKind,
+    FileRef,
+    Handoff,
+    Operator,
+    Standing,
+    Turn,
+)
+from bridge.effects import Receipt
+from bridge.envelope import AgentInfo, HandoffEnvelope, Reason, ReturnNote
+from bridge.events import (
     AgentActed,
     AgentBroke,
     AgentFinished,
     AgentSaid,
     AgentStreamed,
-    Audience,
-    Conversation,
-    Customer,
     CustomerOpened,
     CustomerSaid,
     CustomerWithdrew,
-    Entry,
-    EntryKind,
     Escalated,
     Event,
-    FileRef,
-    Handoff,
-    Operator,
     OperatorClosed,
     OperatorDeleted,
     OperatorEdited,
@@ -41,11 +47,7 @@ from bridge.conversation import (
     OperatorSaid,
     OperatorTook,
     OperatorTransferred,
-    Receipt,
-    Standing,
-    Turn,
 )
-from bridge.envelope import AgentInfo, HandoffEnvelope, Reason, ReturnNote
 from bridge.fakes.clock import ManualClock
 from bridge.ids import (
     ChannelId,
@@ -62,8 +64,8 @@ from bridge.ids import (
     SourceId,
 )
 from bridge.judging import House
-from bridge.ports import Out, Store, Tx
 from bridge.routing import Directory, Hours, Queue, Rule, Rung
+from bridge.storage import Out, Store, Tx
 from bridge.switchboard import Switchboard
 from bridge.triggers import PolicyRule, Triggers
 

@@ -9,15 +9,18 @@ import pytest
 
 from bridge import outcomes
 from bridge.capabilities import Part
-from bridge.conversation import EntryKind, Event, OutKind, Receipt, State, Thread
+from bridge.conversation import EntryKind, State, Thread
 from bridge.courier import OPEN_AGAIN_MS, Courier
+from bridge.effects import OutKind, Receipt
 from bridge.errors import StoreUnavailable, ThreadUnreadable
+from bridge.events import Event
 from bridge.fakes.desk import FAKE_CAPABILITIES, FakeDesk, Posted
 from bridge.fakes.store import MemoryStore
 from bridge.ids import ConversationId, DeskName, HandoffId, Millis, OutKey
 from bridge.outcomes import Delivered, Outcome, Refused, RetryLater, Unknown
 from bridge.pacing import Pace
-from bridge.ports import Changed, Out, Receive, Store, Tx
+from bridge.ports import Receive
+from bridge.storage import Changed, Out, Store, Tx
 from tests.bridge.stories import BEN, C1, DESK, SITE, Story
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.store.opening import open_store
-from bridge.conversation import OutKind, Receipt, State
+from bridge.conversation import State
 from bridge.courier import Courier
+from bridge.effects import OutKind, Receipt
 from bridge.fakes.desk import FakeDesk
 from bridge.fakes.store import MemoryStore
 from bridge.outcomes import Outcome, RetryLater, Unknown

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.errors import StoreUnavailable
 from bridge.fakes.store import MemoryStore
-from bridge.ports import Store, Tx
+from bridge.storage import Store, Tx
 from tests.contracts.store_contract import LaneContract, StoreContract
 from tests.contracts.store_samples import SITE
 

@@ -10,8 +10,9 @@ from bridge.fakes.clock import ManualClock
 from bridge.fakes.store import MemoryStore
 from bridge.fakes.widget import FakeFeed, FakeLog, FakeState
 from bridge.ids import ConversationId, SiteId, TurnId
-from bridge.ports import Changed, Feed
+from bridge.ports import Feed
 from bridge.showing import Showing
+from bridge.storage import Changed
 from tests.bridge.stories import C1, CUSTOMER, SITE, Story
 from tests.contracts.feed_contract import FeedContract, RecordingViewer, Wall
 from tests.contracts.viewer_contract import ViewerContract

@@ -5,7 +5,7 @@ import pytest
 from bridge.errors import NotFound
 from bridge.ids import Millis, OutKey, SiteId
 from bridge.letters import DeadLetters
-from bridge.ports import Changed, OutState, Store, Tx
+from bridge.storage import Changed, OutState, Store, Tx
 from tests.bridge.stories import C1, DESK, SITE, Story
 from tests.bridge.test_switchboard import waiting
 

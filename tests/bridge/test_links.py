@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.ids import QueueName, RemoteRef
-from bridge.ports import Store
+from bridge.storage import Store
 from tests.bridge.stories import BEN, C1, SITE
 from tests.bridge.test_courier import Office
 

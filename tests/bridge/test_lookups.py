@@ -9,7 +9,8 @@ from bridge.fakes.clock import ManualClock
 from bridge.fakes.widget import FakeLog, FakeLookup, FakeState
 from bridge.ids import ConversationId
 from bridge.lookup import StoreLookup
-from bridge.ports import Lookup, Store
+from bridge.ports import Lookup
+from bridge.storage import Store
 from tests.bridge.stories import BEN, DANA, DESK, SITE, Story
 from tests.contracts.lookup_contract import LookupContract
 

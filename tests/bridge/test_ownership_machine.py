@@ -21,20 +21,29 @@ from hypothesis.stateful import (
 from bridge.conversation import (
     CUSTOMER_SEES,
     OPEN_STATES,
+    Audience,
+    Entry,
+    EntryKind,
+    Operator,
+    Role,
+    Standing,
+    State,
+    Turn,
+    TurnKind,
+)
+from bridge.effects import OutKind, Receipt
+from bridge.envelope import ReturnNote
+from bridge.events import (
     AgentActed,
     AgentBroke,
     AgentFinished,
     AgentSaid,
     AgentStreamed,
-    Audience,
     CustomerOpened,
     CustomerSaid,
     CustomerWithdrew,
-    Entry,
-    EntryKind,
     Escalated,
     Event,
-    Operator,
     OperatorClosed,
     OperatorDeleted,
     OperatorEdited,
@@ -47,21 +56,13 @@ from bridge.conversation import (
     OperatorSaid,
     OperatorTook,
     OperatorTransferred,
-    OutKind,
-    Receipt,
-    Role,
     RungDue,
-    Standing,
-    State,
     ThreadGone,
-    Turn,
-    TurnKind,
 )
-from bridge.envelope import ReturnNote
 from bridge.fakes.clock import ManualClock
 from bridge.fakes.store import MemoryStore
 from bridge.ids import Millis, RemoteRef, SourceId
-from bridge.ports import Out, OutState, Tx
+from bridge.storage import Out, OutState, Tx
 from bridge.switchboard import Switchboard
 from tests.bridge.stories import BEN, C1, CUSTOMER, DANA, DESK, GUEST, SITE, SUE, envelope, fence, house, numbered
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.capabilities import Capabilities, Part
-from bridge.conversation import Author, EntryKind, FileRef, OutKind, Role
+from bridge.conversation import Author, EntryKind, FileRef, Role
+from bridge.effects import OutKind
 from bridge.ids import ConversationId, FileId, HandoffId, OutKey, SiteId
 from bridge.pacing import posts, together
-from bridge.ports import Out, OutState
+from bridge.storage import Out, OutState
 
 LIMITS = Capabilities(text_max_chars=10, post_max_parts=4, post_max_chars=30)
 FILE = FileRef(id=FileId("f1"), name="a", media_type="x/y", size_bytes=1)

@@ -11,7 +11,7 @@ from bridge.errors import StoreUnavailable
 from bridge.fakes.clock import ManualClock
 from bridge.fakes.widget import FakeReceive, FakeState
 from bridge.ids import ConversationId
-from bridge.ports import Store, Tx
+from bridge.storage import Store, Tx
 from bridge.switchboard import Switchboard
 from tests.bridge.stories import SITE, house
 from tests.contracts.receive_contract import ReceiveContract

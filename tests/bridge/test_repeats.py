@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from bridge.conversation import Event, Receipt, State
+from bridge.conversation import State
+from bridge.effects import Receipt
+from bridge.events import Event
 from bridge.fakes.store import MemoryStore
 from bridge.ids import RemoteRef
-from bridge.ports import Store
+from bridge.storage import Store
 from bridge.timers import Timers
 from tests.bridge.stories import BEN, DANA, GUEST, SUE, Story, fence
 

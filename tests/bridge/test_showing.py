@@ -11,8 +11,9 @@ from bridge.conversation import Audience, EntryKind
 from bridge.errors import StoreUnavailable
 from bridge.fakes.desk import FakeDesk
 from bridge.ids import ConversationId, SiteId
-from bridge.ports import Changed, Shown, Store, Tx
+from bridge.ports import Shown
 from bridge.showing import PAGE, Showing
+from bridge.storage import Changed, Store, Tx
 from tests.bridge.stories import BEN, C1, CUSTOMER, DESK, SITE, Story, a_file
 
 T = TypeVar("T")

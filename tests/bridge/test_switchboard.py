@@ -5,23 +5,13 @@ from typing import Any
 
 import pytest
 
-from bridge.conversation import (
-    Audience,
-    CustomerSaid,
-    Echoed,
-    EntryKind,
-    HandoffState,
-    OperatorTook,
-    OutKind,
-    RungDue,
-    State,
-    TurnKind,
-    TurnState,
-)
+from bridge.conversation import Audience, EntryKind, HandoffState, State, TurnKind, TurnState
+from bridge.effects import OutKind
 from bridge.envelope import Reason
 from bridge.errors import NotFound
+from bridge.events import CustomerSaid, Echoed, OperatorTook, RungDue
 from bridge.ids import ConversationId, HandoffId, Millis, OutKey, RemoteRef, SourceId, TurnId
-from bridge.ports import Store
+from bridge.storage import Store
 from bridge.switchboard import Switchboard
 from tests.bridge.stories import BEN, C1, DANA, DESK, GUEST, SITE, SUE, Story, a_file
 

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from bridge import grounding
-from bridge.conversation import Audience, EntryKind, HandoffState, OutKind, Role, State, TurnKind, TurnState
+from bridge.conversation import Audience, EntryKind, HandoffState, Role, State, TurnKind, TurnState
+from bridge.effects import OutKind
 from bridge.ids import Millis, RemoteRef
-from bridge.ports import Store
+from bridge.storage import Store
 from tests.bridge.stories import BEN, DANA, DESK, GUEST, SITE, SUE, TEAMS, Story, fence, without_standing
 from tests.bridge.test_switchboard import taken, waiting
 

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
-from bridge.conversation import Event, HandoffState, Receipt, RungDue, State, TurnKind
+from bridge.conversation import HandoffState, State, TurnKind
+from bridge.effects import Receipt
 from bridge.errors import StoreUnavailable
+from bridge.events import Event, RungDue
 from bridge.fakes.store import MemoryStore
 from bridge.ids import HandoffId, Millis, QueueName, SourceId
-from bridge.ports import Store
 from bridge.routing import Rung
+from bridge.storage import Store
 from bridge.timers import Timers
 from tests.bridge.stories import SITE, Story, house, queue
 from tests.bridge.test_switchboard import waiting

@@ -7,37 +7,18 @@ from typing import Any
 import pytest
 
 from bridge.attempt import TurnLimits
-from bridge.conversation import (
-    AgentBroke,
-    AgentFinished,
-    AgentSaid,
-    AgentStreamed,
-    Audience,
-    OperatorRehearsed,
-    State,
-    TurnKind,
-)
+from bridge.conversation import Audience, State, TurnKind
 from bridge.envelope import Reason, ReturnNote
 from bridge.errors import AgentFailed
+from bridge.events import AgentBroke, AgentFinished, AgentSaid, AgentStreamed, OperatorRehearsed
 from bridge.fakes.agent import Crash, Hang, Pause
 from bridge.ids import (
     ConversationId,
     Millis,
     SourceId,
 )
-from bridge.ports import (
-    AgentError,
-    AgentReply,
-    AgentTurn,
-    Changed,
-    Collected,
-    Delta,
-    Done,
-    HandOff,
-    Message,
-    ToolCall,
-    Typing,
-)
+from bridge.ports import AgentError, AgentReply, AgentTurn, Collected, Delta, Done, HandOff, Message, ToolCall, Typing
+from bridge.storage import Changed
 from bridge.triggers import PolicyRule, Triggers
 from bridge.turns import Turns
 from tests.bridge.turns_world import CHAT, DANA, SITE, World

@@ -10,24 +10,18 @@ from bridge.conversation import (
     Audience,
     Conversation,
     Customer,
-    CustomerOpened,
-    CustomerSaid,
     Entry,
     EntryKind,
-    Escalated,
-    Event,
     Handoff,
     Operator,
-    OperatorReturned,
-    OperatorSaid,
-    OperatorTook,
-    Receipt,
     Role,
     Standing,
     State,
     Turn,
 )
+from bridge.effects import Receipt
 from bridge.envelope import HandoffEnvelope, Reason, ReturnNote
+from bridge.events import CustomerOpened, CustomerSaid, Escalated, Event, OperatorReturned, OperatorSaid, OperatorTook
 from bridge.fakes.agent import FakeAgent
 from bridge.fakes.clock import ManualClock
 from bridge.fakes.store import MemoryStore
@@ -44,10 +38,8 @@ from bridge.ids import (
     mint,
 )
 from bridge.judging import House
-from bridge.ports import (
-    Changed,
-)
 from bridge.routing import Directory, Queue
+from bridge.storage import Changed
 from bridge.switchboard import Switchboard
 from bridge.triggers import Triggers
 from bridge.turns import Turns

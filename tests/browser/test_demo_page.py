@@ -14,9 +14,10 @@ from adapters import directline
 from adapters.agents.demo import DemoAgent
 from adapters.clock import SystemClock
 from adapters.web import demo, webchat_bundle
-from bridge.conversation import AgentSaid, Handoff, Operator, OperatorReturned, OperatorTook, Standing
+from bridge.conversation import Handoff, Operator, Standing
 from bridge.engine import Engine, EngineParts
 from bridge.envelope import ReturnNote
+from bridge.events import AgentSaid, OperatorReturned, OperatorTook
 from bridge.fakes.store import MemoryStore
 from bridge.ids import ChannelId, ConversationId, DeskName, Millis, OperatorId, QueueName, SiteId, SourceId, TurnId
 from bridge.judging import House

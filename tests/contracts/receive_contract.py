@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from bridge.conversation import Customer, CustomerOpened, CustomerSaid, CustomerWithdrew, Entry, FileRef
+from bridge.conversation import Customer, Entry, FileRef
 from bridge.errors import NotFound, StoreUnavailable
+from bridge.events import CustomerOpened, CustomerSaid, CustomerWithdrew
 from bridge.ids import ConversationId, CustomerId, FileId, Millis, SiteId, SourceId
 from bridge.ports import Receive
 

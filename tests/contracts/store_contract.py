@@ -1,4 +1,4 @@
-"""What every `ports.Store` promises. A subclass gives the fixture `store`: empty, closed by the fixture."""
+"""What every `storage.Store` promises. A subclass gives the fixture `store`: empty, closed by the fixture."""
 
 import asyncio
 import dataclasses
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bridge.conversation import Audience, EntryKind, HandoffState, OutKind, State, Stream, Thread, TurnKind, TurnState
+from bridge.conversation import Audience, EntryKind, HandoffState, State, Stream, Thread, TurnKind, TurnState
+from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable
 from bridge.ids import (
     ChannelId,
@@ -23,7 +24,7 @@ from bridge.ids import (
     Ticket,
     TurnId,
 )
-from bridge.ports import Claim, DueTimer, Out, OutState, Store, Tx
+from bridge.storage import Claim, DueTimer, Out, OutState, Store, Tx
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import CHANNEL, DANA, DESK, FILE, LEASE_MS, NOTE, OTHER_SITE, SITE, T0, at
 

@@ -15,7 +15,6 @@ from bridge.conversation import (
     Handoff,
     HandoffState,
     Operator,
-    OutKind,
     Role,
     Standing,
     State,
@@ -23,6 +22,7 @@ from bridge.conversation import (
     Turn,
     TurnKind,
 )
+from bridge.effects import OutKind
 from bridge.envelope import AgentInfo, HandoffEnvelope, Reason, ReturnNote, ReturnOutcome
 from bridge.ids import (
     ChannelId,
@@ -40,7 +40,7 @@ from bridge.ids import (
     Ticket,
     TurnId,
 )
-from bridge.ports import Out
+from bridge.storage import Out
 
 SITE = SiteId("acme")
 OTHER_SITE = SiteId("rival")

@@ -11,7 +11,8 @@ from typing import Protocol
 import pytest
 
 from bridge.capabilities import Capabilities, Support
-from bridge.conversation import CustomerOpened, CustomerSaid, EntryKind, Role
+from bridge.conversation import EntryKind, Role
+from bridge.events import CustomerOpened, CustomerSaid
 from bridge.fakes.widget import FakeFeed, FakeReceive, FakeState
 from bridge.ids import ConversationId, TurnId
 

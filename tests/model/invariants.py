@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-from bridge.ports import Tx
+from bridge.storage import Tx
 from tests.model.machine import Outcome, Reading, Rules
 from tests.model.world import Happening, World
 

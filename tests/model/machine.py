@@ -9,27 +9,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from bridge import grounding, ownership
-from bridge.conversation import (
-    Append,
-    CloseStream,
-    Decision,
-    EndTurn,
-    Entry,
-    EntryKind,
-    Event,
-    Handoff,
-    OutKind,
-    QueueTurn,
-    Role,
-    Send,
-    Situation,
-    TurnState,
-    WriteStream,
-)
+from bridge.conversation import Entry, EntryKind, Handoff, Role, Situation, TurnState
+from bridge.effects import Append, CloseStream, Decision, EndTurn, OutKind, QueueTurn, Send, WriteStream
+from bridge.events import Event
 from bridge.ids import Millis, RemoteRef, Ticket
 from bridge.judging import Judge, Subject
 from bridge.ownership import Verdicts
-from bridge.ports import AgentTurn, Tx
+from bridge.ports import AgentTurn
+from bridge.storage import Tx
 from bridge.triggers import Triggers
 from tests.bridge.stories import BACK, C1, house, queue
 from tests.model.world import (

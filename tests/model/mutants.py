@@ -9,20 +9,16 @@ from typing import Any
 
 from bridge import grounding, ownership
 from bridge.audience import Hearing
-from bridge.conversation import (
+from bridge.conversation import Audience, EntryKind, HandoffState, Situation, Standing, State, Turn, TurnKind, TurnState
+from bridge.effects import Append, Decision, EndTurn, OutKind, Send, WriteStream
+from bridge.events import (
     AgentEvent,
     AgentSaid,
     AgentStreamed,
-    Append,
-    Audience,
     CustomerSaid,
-    Decision,
-    EndTurn,
-    EntryKind,
     Escalated,
     Event,
     HandoffAction,
-    HandoffState,
     OperatorClosed,
     OperatorEdited,
     OperatorForwarded,
@@ -30,19 +26,11 @@ from bridge.conversation import (
     OperatorReturned,
     OperatorSaid,
     OperatorTook,
-    OutKind,
     RungDue,
-    Send,
-    Situation,
-    Standing,
-    State,
-    Turn,
-    TurnKind,
-    TurnState,
-    WriteStream,
 )
 from bridge.ownership import Verdicts
-from bridge.ports import AgentTurn, Tx
+from bridge.ports import AgentTurn
+from bridge.storage import Tx
 from tests.model.machine import Rules
 from tests.model.moves import Bounds
 from tests.model.world import Live, World, turn

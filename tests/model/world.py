@@ -12,22 +12,32 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from bridge.conversation import (
+    Audience,
+    Author,
+    Conversation,
+    Entry,
+    EntryKind,
+    Handoff,
+    HandoffState,
+    Operator,
+    Role,
+    Situation,
+    State,
+    Thread,
+    Turn,
+    TurnKind,
+    TurnState,
+)
+from bridge.envelope import ReturnNote
+from bridge.events import (
     AgentBroke,
     AgentFinished,
     AgentSaid,
     AgentStreamed,
-    Audience,
-    Author,
-    Conversation,
     CustomerSaid,
     CustomerWithdrew,
-    Entry,
-    EntryKind,
     Escalated,
     Event,
-    Handoff,
-    HandoffState,
-    Operator,
     OperatorClosed,
     OperatorDeleted,
     OperatorEdited,
@@ -39,16 +49,8 @@ from bridge.conversation import (
     OperatorSaid,
     OperatorTook,
     OperatorTransferred,
-    Role,
     RungDue,
-    Situation,
-    State,
-    Thread,
-    Turn,
-    TurnKind,
-    TurnState,
 )
-from bridge.envelope import ReturnNote
 from bridge.ids import ChannelId, HandoffId, Millis, QueueName, RemoteRef, SourceId, Ticket, TurnId
 from tests.bridge.stories import BEN, C1, CUSTOMER, DANA, DESK, GUEST, SITE, SUE, envelope
 

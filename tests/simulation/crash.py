@@ -14,16 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from bridge.conversation import (
-    AgentEvent,
-    CustomerEvent,
-    Echoed,
-    Escalated,
-    Event,
-    OperatorEvent,
-)
 from bridge.errors import StoreUnavailable
-from bridge.ports import Store, Tx
+from bridge.events import AgentEvent, CustomerEvent, Echoed, Escalated, Event, OperatorEvent
+from bridge.storage import Store, Tx
 
 T = TypeVar("T")
 

@@ -8,29 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from bridge.conversation import (
-    AgentSaid,
-    Audience,
-    Author,
-    CustomerSaid,
-    Entry,
-    EntryKind,
-    Event,
-    OperatorSaid,
-    Receipt,
-    Role,
-    State,
-    Turn,
-)
+from bridge.conversation import Audience, Author, Entry, EntryKind, Role, State, Turn
 from bridge.courier import Courier
+from bridge.effects import Receipt
 from bridge.errors import StoreUnavailable
+from bridge.events import AgentSaid, CustomerSaid, Event, OperatorSaid
 from bridge.fakes.state import Lane
 from bridge.fakes.store import MemoryTx
 from bridge.ids import ConversationId, Millis, RemoteRef, SiteId, SourceId, TurnId
 from bridge.outcomes import Delivered, GiveUp, Settled
 from bridge.parcels import Parcel, pack
-from bridge.ports import Changed, Claim, DueTimer, OutState, Receive, Store, Tx
+from bridge.ports import Receive
 from bridge.showing import Showing
+from bridge.storage import Changed, Claim, DueTimer, OutState, Store, Tx
 from bridge.switchboard import Switchboard
 from bridge.timers import Timers
 from tests.simulation.process import Made, Process

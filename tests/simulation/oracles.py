@@ -11,20 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.conversation import (
-    CUSTOMER_SEES,
-    Audience,
-    Entry,
-    EntryKind,
-    Handoff,
-    HandoffState,
-    OutKind,
-    Role,
-    State,
-    TurnKind,
-)
+from bridge.conversation import CUSTOMER_SEES, Audience, Entry, EntryKind, Handoff, HandoffState, Role, State, TurnKind
+from bridge.effects import OutKind
 from bridge.ids import ConversationId, OutKey
-from bridge.ports import AgentTurn, Out, Tx
+from bridge.ports import AgentTurn
+from bridge.storage import Out, Tx
 from tests.simulation.process import epoch_said
 from tests.simulation.scale import SITE
 from tests.simulation.vendor import customers_lines

@@ -5,16 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bridge.conversation import (
-    Customer,
+from bridge.conversation import Customer, Entry, Handoff, HandoffState, Operator
+from bridge.envelope import ReturnNote
+from bridge.events import (
     CustomerOpened,
     CustomerSaid,
     CustomerWithdrew,
-    Entry,
     Event,
-    Handoff,
-    HandoffState,
-    Operator,
     OperatorClosed,
     OperatorDeleted,
     OperatorEdited,
@@ -27,7 +24,6 @@ from bridge.conversation import (
     OperatorTook,
     OperatorTransferred,
 )
-from bridge.envelope import ReturnNote
 from bridge.ids import ConversationId, HandoffId, RemoteRef, SourceId
 from bridge.ports import Shown
 from tests.simulation.process import Process, epoch_said

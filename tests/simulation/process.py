@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.conversation import Event, Receipt, TurnKind
+from bridge.conversation import TurnKind
 from bridge.courier import Courier
+from bridge.effects import Receipt
+from bridge.events import Event
 from bridge.judging import House
 from bridge.ports import (
     Agent,
     AgentReply,
     AgentTurn,
-    Changed,
     Clock,
     Delta,
     Desk,
@@ -21,11 +22,11 @@ from bridge.ports import (
     HandOff,
     Message,
     Receive,
-    Store,
     ToolCall,
     Typing,
 )
 from bridge.showing import Showing
+from bridge.storage import Changed, Store
 from bridge.switchboard import Switchboard
 from bridge.timers import Timers
 from bridge.turns import Turns

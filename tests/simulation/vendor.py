@@ -15,7 +15,8 @@ from typing import Any
 
 from bridge.briefing import Card, Transcript
 from bridge.capabilities import Capabilities, Part
-from bridge.conversation import Entry, EntryKind, OutKind, Role, Thread
+from bridge.conversation import Entry, EntryKind, Role, Thread
+from bridge.effects import OutKind
 from bridge.errors import ThreadUnreadable
 from bridge.ids import ChannelId, Millis, OperatorId, OutKey, RemoteRef
 from bridge.outcomes import Delivered, Outcome, Refused, RetryLater, Unknown

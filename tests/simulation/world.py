@@ -18,10 +18,13 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict
 
-from bridge.conversation import Conversation, Echoed, Event, OutKind, Receipt, State, Stream
+from bridge.conversation import Conversation, State, Stream
+from bridge.effects import OutKind, Receipt
 from bridge.errors import NotFound, StoreUnavailable
+from bridge.events import Echoed, Event
 from bridge.ids import ConversationId, SourceId
-from bridge.ports import AgentTurn, Clock, Store, Tx
+from bridge.ports import AgentTurn, Clock
+from bridge.storage import Store, Tx
 from tests.simulation import oracles, virtual
 from tests.simulation.crash import CrashingStore, Host, Reaper, register
 from tests.simulation.people import Client, Desk

@@ -15,12 +15,13 @@ from aiohttp import web
 
 from adapters import directline
 from adapters.store.opening import open_store
-from bridge.conversation import DeliveryFailed, Escalated, FileRef, Standing, Turn
+from bridge.conversation import FileRef, Standing, Turn
+from bridge.events import DeliveryFailed, Escalated
 from bridge.grounding import agent_turn
 from bridge.ids import ConversationId, FileId, OperatorId
 from bridge.lookup import StoreLookup
-from bridge.ports import Tx
 from bridge.showing import Showing
+from bridge.storage import Tx
 from bridge.triggers import Triggers
 from tests.adapters.directline.server import SETTINGS, FilesInMemory
 from tests.bridge.stories import BEN, DANA, SITE, SUE, Story, envelope, fence, house, queue

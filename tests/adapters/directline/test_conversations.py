@@ -6,7 +6,7 @@ from dataclasses import replace
 import jwt
 import pytest
 
-from bridge.conversation import CustomerOpened
+from bridge.events import CustomerOpened
 from bridge.fakes.widget import FakeState
 from bridge.ids import ConversationId, mint
 from tests.adapters.directline.server import SECRET, SETTINGS, WallClock, running

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.conversation import CustomerSaid
+from bridge.events import CustomerSaid
 from tests.adapters.directline.server import SETTINGS, Chat, running
 
 WEB_CHAT_MESSAGE = {

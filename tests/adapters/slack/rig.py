@@ -12,20 +12,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from bridge.briefing import Card, card
-from bridge.conversation import (
-    Conversation,
-    Customer,
-    Echoed,
-    Event,
-    FileRef,
-    Handoff,
-    HandoffState,
-    Operator,
-    Receipt,
-    Thread,
-)
+from bridge.conversation import Conversation, Customer, FileRef, Handoff, HandoffState, Operator, Thread
+from bridge.effects import Receipt
 from bridge.envelope import HandoffEnvelope
 from bridge.errors import NotFound, StoreUnavailable, TooLarge
+from bridge.events import Echoed, Event
 from bridge.ids import (
     ChannelId,
     ConversationId,

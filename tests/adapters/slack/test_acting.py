@@ -9,13 +9,11 @@ from adapters.sandbox.client import Json, State
 from adapters.sandbox.slack.people import BILLING, DANA, GUEST, LEE, SAM, SUPPORT
 from adapters.slack import acting, modals
 from bridge.capabilities import Part
-from bridge.conversation import (
-    Author,
+from bridge.conversation import Author, EntryKind, Handoff, HandoffState, Role, Standing
+from bridge.envelope import ReturnOutcome
+from bridge.events import (
     Echoed,
-    EntryKind,
     Event,
-    Handoff,
-    HandoffState,
     OperatorClosed,
     OperatorForwarded,
     OperatorReleased,
@@ -23,10 +21,7 @@ from bridge.conversation import (
     OperatorReturned,
     OperatorTook,
     OperatorTransferred,
-    Role,
-    Standing,
 )
-from bridge.envelope import ReturnOutcome
 from bridge.ids import ChannelId, HandoffId, SiteId
 from bridge.outcomes import Delivered
 from tests.adapters.slack.conftest import Stage, root_ts

@@ -5,16 +5,8 @@ import asyncio
 import pytest
 
 from adapters.sandbox.slack.people import BILLING, DANA, GUEST, LEE, OTHER_BOT, SAM, SUPPORT
-from bridge.conversation import (
-    Echoed,
-    Event,
-    OperatorDeleted,
-    OperatorEdited,
-    OperatorLeft,
-    OperatorReturned,
-    OperatorSaid,
-    Standing,
-)
+from bridge.conversation import Standing
+from bridge.events import Echoed, Event, OperatorDeleted, OperatorEdited, OperatorLeft, OperatorReturned, OperatorSaid
 from tests.adapters.slack.conftest import Stage, root_ts
 from tests.adapters.slack.rig import owner, person, until
 

@@ -4,17 +4,9 @@ import pytest
 
 from adapters.sandbox.slack.people import DANA, SUPPORT
 from bridge.capabilities import Part
-from bridge.conversation import (
-    Author,
-    Echoed,
-    EntryKind,
-    OperatorReturned,
-    OperatorSaid,
-    OperatorTook,
-    Role,
-    Standing,
-)
+from bridge.conversation import Author, EntryKind, Role, Standing
 from bridge.envelope import ReturnOutcome
+from bridge.events import Echoed, OperatorReturned, OperatorSaid, OperatorTook
 from bridge.outcomes import Delivered
 from tests.adapters.slack.conftest import Stage, root_ts
 from tests.adapters.slack.rig import key, person

@@ -13,10 +13,11 @@ from slack_sdk.models.views import View
 from adapters.slack import blocks, card, modals, render, rich
 from bridge.briefing import Transcript
 from bridge.capabilities import Part, fit
-from bridge.conversation import Audience, Author, Entry, EntryKind, FileRef, HandoffState, OutKind, Role
+from bridge.conversation import Audience, Author, Entry, EntryKind, FileRef, HandoffState, Role
+from bridge.effects import OutKind
 from bridge.ids import FileId, Millis, Ticket
 from bridge.pacing import together
-from bridge.ports import Out
+from bridge.storage import Out
 from tests.adapters.slack.rig import SITE, envelope, handoff, shown_card
 from tests.settings import ROOT
 

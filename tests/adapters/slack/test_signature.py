@@ -18,8 +18,8 @@ from adapters.sandbox.slack.people import DANA, SUPPORT
 from adapters.sandbox.slack.settings import SIGNING_SECRET
 from adapters.slack.config import SlackSettings
 from adapters.slack.events import PATH, parse_body
-from bridge.conversation import OperatorSaid
 from bridge.errors import SettingsError
+from bridge.events import OperatorSaid
 from tests.adapters.slack.conftest import Stage, root_ts, settings_for, staged
 
 Http = TestClient[web.Request, web.Application]

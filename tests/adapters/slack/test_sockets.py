@@ -7,7 +7,7 @@ import pytest
 
 from adapters.sandbox.client import Workspace
 from adapters.sandbox.slack.people import DANA, LEE
-from bridge.conversation import OperatorReturned, OperatorSaid
+from bridge.events import OperatorReturned, OperatorSaid
 from tests.adapters.slack.conftest import Stage, connected, root_ts, settings_for, staged
 from tests.adapters.slack.rig import handoff, until
 

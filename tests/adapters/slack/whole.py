@@ -14,11 +14,13 @@ from adapters.clock import SystemClock
 from adapters.sandbox.client import Json, Workspace
 from adapters.sandbox.slack.people import DANA, SUPPORT
 from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN
-from bridge.conversation import Customer, CustomerSaid, Entry, Handoff, Receipt
+from bridge.conversation import Customer, Entry, Handoff
+from bridge.effects import Receipt
+from bridge.events import CustomerSaid
 from bridge.fakes.agent import FakeAgent
 from bridge.ids import ConversationId, CustomerId, SiteId, SourceId
-from bridge.ports import Out, Tx
 from bridge.settings import Settings, load
+from bridge.storage import Out, Tx
 
 ADMIN_KEY = "admin-key-for-tests-0123456789abcdef"
 C1 = ConversationId("c1")

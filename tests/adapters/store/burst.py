@@ -10,7 +10,7 @@ from itertools import count
 
 from adapters.store.opening import open_store
 from bridge.ids import ConversationId, SourceId
-from bridge.ports import Tx
+from bridge.storage import Tx
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import SITE, T0
 

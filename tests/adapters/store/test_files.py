@@ -11,7 +11,7 @@ from adapters.store.files import FolderFiles, open_files
 from adapters.store.opening import open_store
 from bridge.errors import NotFound, SettingsError, StoreUnavailable, TooLarge
 from bridge.ids import SiteId
-from bridge.ports import Store
+from bridge.storage import Store
 from tests.contracts.files_contract import PNG, FilesContract, content, pieces, put
 from tests.contracts.store_samples import SITE
 

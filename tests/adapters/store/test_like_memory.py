@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from adapters.store.opening import open_store
-from bridge.conversation import Handoff, HandoffState, OutKind, Thread, TurnKind, TurnState
+from bridge.conversation import Handoff, HandoffState, Thread, TurnKind, TurnState
+from bridge.effects import OutKind
 from bridge.fakes.store import MemoryStore
 from bridge.ids import ChannelId, HandoffId, Millis, OutKey, RemoteRef, SourceId, TurnId
-from bridge.ports import Claim, Out, Store, Tx
+from bridge.storage import Claim, Out, Store, Tx
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import DESK, LEASE_MS, SITE, at
 

@@ -11,7 +11,7 @@ from adapters.store.opening import open_store
 from adapters.store.rows import out_of
 from adapters.store.sqlite import Inline
 from bridge.ids import RemoteRef
-from bridge.ports import Out
+from bridge.storage import Out
 from tests.bridge.stories import SITE
 from tests.bridge.test_ownership_machine import Ownership
 

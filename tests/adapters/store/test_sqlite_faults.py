@@ -18,7 +18,7 @@ from adapters.store.opening import open_store
 from adapters.store.sqlite import SqliteStore
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, SourceId
-from bridge.ports import Tx
+from bridge.storage import Tx
 from tests.adapters.store.burst import CONVERSATIONS
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import SITE, T0

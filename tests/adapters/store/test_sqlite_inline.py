@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.store.opening import open_store
-from bridge.ports import Store
+from bridge.storage import Store
 from tests.contracts.store_contract import LaneContract, StoreContract
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.store.opening import open_store
-from bridge.ports import Store
+from bridge.storage import Store
 from tests.contracts.store_contract import LaneContract, StoreContract
 
 

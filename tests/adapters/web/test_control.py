@@ -11,18 +11,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from adapters.web import control
 from adapters.web.answers import Access
-from bridge.conversation import (
-    Audience,
-    Conversation,
-    Customer,
-    CustomerSaid,
-    Operator,
-    OperatorTook,
-    Standing,
-    State,
-    Turn,
-)
+from bridge.conversation import Audience, Conversation, Customer, Operator, Standing, State, Turn
 from bridge.envelope import MAX_ENVELOPE_BYTES
+from bridge.events import CustomerSaid, OperatorTook
 from bridge.fakes.clock import ManualClock
 from bridge.fakes.store import MemoryStore
 from bridge.ids import ChannelId, ConversationId, CustomerId, DeskName, OperatorId, QueueName, SiteId, SourceId

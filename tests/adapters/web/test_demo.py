@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from adapters.web import demo
-from bridge.conversation import Customer, CustomerSaid
+from bridge.conversation import Customer
+from bridge.events import CustomerSaid
 from bridge.fakes.clock import ManualClock
 from bridge.fakes.store import MemoryStore
 from bridge.ids import ConversationId, CustomerId, SiteId, SourceId
