@@ -45,6 +45,15 @@ class CatchingUp:
             return
         self._task = asyncio.create_task(self._rounds())
 
+    async def first(self, within_s: float) -> None:
+        """Do a round before anything new is heard, so that what was said while nobody listened keeps its place.
+
+        Waits for `within_s` at most; a longer round goes on by itself. Never raises.
+        """
+        self.begin()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=within_s)
+
     async def stop(self) -> None:
         """Break off. What was not read is read after the next start. May be called twice."""
         if self._task is not None:

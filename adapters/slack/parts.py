@@ -22,6 +22,9 @@ from bridge.ports import Clock, Files, Lookup, Receive
 from bridge.routing import Queue
 
 log = logs.get("slack.parts")
+FIRST_ROUND_S = 3.0
+"""How long the sockets wait for the threads to be read: what Slack delivers again comes after what it never delivered.
+"""
 
 
 @dataclass(kw_only=True)
@@ -38,15 +41,24 @@ class SlackParts:
     catching_up: CatchingUp
     sockets: Sockets | None
     clock: Clock
+    beginning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to listen to Slack; returns at once. Call it inside the running loop, once."""
+        self.beginning = asyncio.create_task(self._begin())
+
+    async def _begin(self) -> None:
         if self.sockets is not None:
+            await self.catching_up.first(FIRST_ROUND_S)
             await self.sockets.start()
+        # Once more: something may have been said between that look and the connection.
         self.catching_up.begin()
 
     async def stop(self) -> None:
         """Take nothing more in, finish what is under way, close the connections. May be called twice."""
+        if self.beginning is not None:
+            self.beginning.cancel()
+            await asyncio.wait({self.beginning})
         if self.sockets is not None:
             await self.sockets.stop()
         await self.catching_up.stop()
