@@ -57,11 +57,10 @@ class FolderFiles:
 
     async def read(self, file: FileId) -> AsyncIterator[bytes]:
         _, digest = await self._known(file)
-        try:
-            opened = await asyncio.to_thread(self._path(digest).open, "rb")
-        except FileNotFoundError as error:
-            raise NotFound(f"the bytes of file {file} are gone") from error
-        return _pieces(opened)
+        path = self._path(digest)
+        if not await asyncio.to_thread(path.is_file):
+            raise NotFound(f"the bytes of file {file} are gone")
+        return _pieces(path)
 
     async def ref(self, file: FileId) -> FileRef:
         return (await self._known(file))[0]
@@ -140,7 +139,9 @@ def _move(written: Path, path: Path) -> None:
             os.close(number)
 
 
-async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    """Open it only when it is read: a reader that never begins would leave it open."""
+    file = await asyncio.to_thread(path.open, "rb")
     try:
         while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
             yield piece

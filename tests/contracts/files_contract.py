@@ -1,5 +1,6 @@
 """What every `ports.Files` promises. A subclass gives the fixture `files`: empty."""
 
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -78,6 +79,15 @@ class FilesContract:
             await files.read(FileId("file_none"))
         with pytest.raises(NotFound):
             await files.ref(FileId("file_none"))
+
+    async def test_a_reader_may_never_begin(self, files: Files) -> None:
+        """Whoever asks for bytes and then has no use for them leaves nothing open (that would be a warning here)."""
+        file = await put(files, PNG)
+        unread = await files.read(file.id)
+        del unread
+        gc.collect()
+
+        assert await content(files, file.id) == PNG
 
     async def test_a_content_that_breaks_off_is_not_kept(self, files: Files) -> None:
         """What the sender's connection raises comes out, and a complete second try works."""
