@@ -296,6 +296,7 @@ class Courier:
             return
         try:
             found, done = await self._find(parcel)
+            outcome = None if found is None else await self._complete(parcel, found)
         except ThreadUnreadable as error:
             await self._still_unclear(parcel, str(error), error.after_s or self._rest_s)
             return
@@ -306,6 +307,10 @@ class Courier:
         log.info("read_back", handoff=head.handoff, k=head.k, found=found is not None, done=done)
         if found is None:
             await self._again(parcel, "read back: not there", done=done)
+            return
+        if outcome is not None and not isinstance(outcome, Delivered):
+            after_s = outcome.after_s if isinstance(outcome, RetryLater) else 0.0
+            await self._still_unclear(parcel, outcome.reason, after_s or self._rest_s)
             return
 
         def unit(tx: Tx) -> None:
@@ -327,6 +332,11 @@ class Courier:
                 break
             done += 1
         return None, done
+
+    async def _complete(self, parcel: Parcel, found: RemoteRef) -> Outcome:
+        """Let its files follow a post that was found: what made it unclear may have come before them."""
+        posted = parcel.transcript or tuple(part for part in parcel.parts if part.files)
+        return await self._desk.complete(parcel.claim.thread, posted, found) if posted else Delivered()
 
     async def _still_unclear(self, parcel: Parcel, reason: str, after_s: float) -> None:
         log.warning("read_back_refused", handoff=parcel.head.handoff, k=parcel.head.k, reason=reason)

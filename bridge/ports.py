@@ -79,7 +79,8 @@ class Desk(Protocol):
     never retries, and
     answers with an Outcome instead of raising: a vendor's refusal, a time-out, a broken connection are outcomes. `key`
     is an opaque mark
-    that the adapter puts on the message so that `find` and echoes can recognise it.
+    that the adapter puts on the message so that `find` and echoes can recognise it. The echo of a message whose files
+    follow it settles nothing: it is not brought to the door.
     """
 
     @property
@@ -108,6 +109,15 @@ class Desk(Protocol):
 
     async def post_transcript(self, thread: Thread, transcript: Transcript, key: OutKey) -> Outcome:
         """Post the last lines as one message, and the whole as a file where there is more."""
+        ...
+
+    async def complete(self, thread: Thread, posted: Sequence[Part] | Transcript, ref: RemoteRef) -> Outcome:
+        """Upload those files of our post `ref`, found by `find`, that are not in the thread yet. Safe to repeat, one
+        call after another.
+
+        Delivered: nothing is missing any more; what the vendor refuses for good is named in the thread. Any other
+        outcome: call again later. Raises ThreadUnreadable.
+        """
         ...
 
     async def edit(self, thread: Thread, ref: RemoteRef, part: Part) -> Outcome:

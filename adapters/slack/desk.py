@@ -1,17 +1,19 @@
 """The way out: `ports.Desk` for Slack. Each call tries once and answers with an outcome."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from adapters.slack import blocks, card, render, rich
 from adapters.slack.calls import Json, SlackCalls
 from adapters.slack.errors import CallFailed, repeatable
 from adapters.slack.refs import remote_ref, split_ref, stamp, user_of
-from adapters.slack.uploads import Uploads
+from adapters.slack.uploads import NotThere, TextFile, Uploads
 from bridge import log as logs
 from bridge.briefing import Card, Transcript
 from bridge.capabilities import Capabilities, Part
-from bridge.conversation import Thread
+from bridge.conversation import FileRef, Thread
 from bridge.errors import ThreadUnreadable
 from bridge.ids import DeskName, Millis, OperatorId, OutKey, RemoteRef
 from bridge.outcomes import Delivered, Outcome, Refused, RetryLater
@@ -57,18 +59,38 @@ class SlackDesk:
 
     async def post(self, thread: Thread, parts: Sequence[Part], key: OutKey) -> Outcome:
         known = self._calls.known_identity
-        rendered = render.post(parts, key, workspace=known.url if known else "")
-        return await self._reply(thread, rendered, key, parts)
+        following = _following(parts)
+        mark = render.mark(key, followed=bool(following))
+        rendered = render.post(parts, mark, workspace=known.url if known else "")
+        return await self._reply(thread, rendered, mark, following)
 
     async def post_transcript(self, thread: Thread, transcript: Transcript, key: OutKey) -> Outcome:
-        rendered = render.transcript(transcript, key)
-        outcome = await self._reply(thread, rendered.message, key)
-        if rendered.needs_file and thread.root is not None and _arrived(outcome):
-            channel, ts = split_ref(thread.root)
-            problem = await self._uploads.text(channel, ts, transcript.file_name, transcript.file_text)
-            if problem:
-                await self._remark(thread, f"The whole transcript could not be attached: {problem}.")
-        return outcome
+        following = _following(transcript)
+        mark = render.mark(key, followed=bool(following))
+        return await self._reply(thread, render.transcript(transcript, mark).message, mark, following)
+
+    async def complete(self, thread: Thread, posted: Sequence[Part] | Transcript, ref: RemoteRef) -> Outcome:
+        following = _following(posted)
+        if not following:
+            return Delivered(ref=ref)
+        if thread.root is None:
+            return _no_root()
+        try:
+            there = await self._own_files(thread.root, ref)
+        except CallFailed as failed:
+            return failed.outcome
+        missing = []
+        for file in following:
+            if there[file.name]:
+                there[file.name] -= 1
+            else:
+                missing.append(file)
+        problems = await self._upload(thread.root, missing)
+        troubles = [problem.trouble for _, problem in problems if problem.trouble is not None]
+        if troubles:
+            return troubles[0]
+        await self._name(thread, problems)
+        return Delivered(ref=ref)
 
     async def edit(self, thread: Thread, ref: RemoteRef, part: Part) -> Outcome:
         return await self._update(ref, render.edited(part))
@@ -138,7 +160,9 @@ class SlackDesk:
             body |= {"thread_ts": root_ts, "reply_broadcast": False}
         return await self._calls.write("chat.postMessage", body)
 
-    async def _reply(self, thread: Thread, message: render.Rendered, key: str, parts: Sequence[Part] = ()) -> Outcome:
+    async def _reply(
+        self, thread: Thread, message: render.Rendered, key: str, following: Sequence[FileRef | TextFile]
+    ) -> Outcome:
         if thread.root is None:
             return _no_root()
         channel, root_ts = split_ref(thread.root)
@@ -151,11 +175,37 @@ class SlackDesk:
         ts = str(answer.get("ts") or "")
         if _thread_of(answer) != root_ts:
             return await self._stray(channel, ts)
-        for file in (file for part in parts for file in part.files):
-            problem = await self._uploads.file(channel, root_ts, file, self.capabilities.file_max_bytes)
-            if problem:
-                await self._remark(thread, f"The file {rich.label(file.name)} is not here: {problem}.")
+        await self._name(thread, await self._upload(thread.root, following))
         return Delivered(ref=remote_ref(channel, ts))
+
+    async def _upload(self, root: RemoteRef, files: Sequence[FileRef | TextFile]) -> list[tuple[str, NotThere]]:
+        """Upload one after the other; return the names of those that are not there, and why."""
+        channel, root_ts = split_ref(root)
+        problems = []
+        for file in files:
+            problem = await self._uploads.put(channel, root_ts, file, self.capabilities.file_max_bytes)
+            if problem is not None:
+                problems.append((file.name, problem))
+        return problems
+
+    async def _name(self, thread: Thread, problems: Sequence[tuple[str, NotThere]]) -> None:
+        for name, problem in problems:
+            await self._remark(thread, f"The file {rich.label(name)} is not here: {problem.why.rstrip('.')}.")
+
+    async def _own_files(self, root: RemoteRef, ref: RemoteRef) -> Counter[str]:
+        """Return the names of the files that we put into the thread since a post of ours.
+
+        Names are enough: a thread's posts come one after the other, so these are files of this one.
+        """
+        me = await self._calls.identity()
+        channel, root_ts = split_ref(root)
+        since = self._since("conversations.replies", channel, ts=root_ts, oldest=split_ref(ref)[1])
+        names: Counter[str] = Counter()
+        async with contextlib.aclosing(since) as messages:
+            async for message in messages:
+                if message.get("user") == me.bot_user or message.get("bot_id") == me.bot_id:
+                    names.update(str(file.get("title") or file.get("name")) for file in message.get("files") or [])
+        return names
 
     async def _stray(self, channel: str, ts: str) -> Outcome:
         """A reply to a deleted root lands in the channel, for all to see: take it back.
@@ -191,6 +241,15 @@ class SlackDesk:
             log.warning("remark_not_posted", channel=channel, reason=failed.code)
 
     async def _look(self, method: str, channel: str, key: str, **where: str) -> RemoteRef | None:
+        marks = {render.mark(key, followed=followed) for followed in (False, True)}
+        async with contextlib.aclosing(self._since(method, channel, **where)) as messages:
+            async for message in messages:
+                if _key_of(message) in marks:
+                    return remote_ref(channel, str(message["ts"]))
+        return None
+
+    async def _since(self, method: str, channel: str, **where: str) -> AsyncGenerator[Json, None]:
+        """Read back, page by page. Raises ThreadUnreadable."""
         cursor = ""
         for _ in range(LOOK_PAGES):
             page: dict[str, Any] = {"channel": channel, "limit": 200, "inclusive": "true", **where}
@@ -201,11 +260,10 @@ class SlackDesk:
                 after_s = failed.outcome.after_s if isinstance(failed.outcome, RetryLater) else None
                 raise ThreadUnreadable(f"Slack: {failed.code}", after_s) from None
             for message in answer.get("messages") or []:
-                if _key_of(message) == key:
-                    return remote_ref(channel, str(message["ts"]))
+                yield message
             cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
-                return None
+                return
         raise ThreadUnreadable("Slack: more was said since than can be read back")
 
 
@@ -213,8 +271,13 @@ def _card(shown: Card, key: str | None) -> render.Rendered:
     return card.card(shown, key)
 
 
-def _arrived(outcome: Outcome) -> bool:
-    return isinstance(outcome, Delivered) and not outcome.landed_elsewhere
+def _following(posted: Sequence[Part] | Transcript) -> list[FileRef | TextFile]:
+    """Return the files that follow a post, in their order."""
+    if not isinstance(posted, Transcript):
+        return [file for part in posted for file in part.files]
+    if not render.transcript(posted, "").needs_file:
+        return []
+    return [TextFile(name=posted.file_name, content=posted.file_text.encode("utf-8", "replace"))]
 
 
 def _no_root() -> Refused:

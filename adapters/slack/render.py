@@ -32,6 +32,8 @@ CAPABILITIES = Capabilities(
 TRANSCRIPT_CHARS = 8_000
 LINE_CHARS = 2_500
 METADATA_TYPE = "bridge_line"
+FOLLOWED = "f."
+"""Before the key of a message whose files follow it: that it is there does not mean that they are."""
 
 BUTTONS = {
     "take": "Take it",
@@ -60,6 +62,11 @@ class Rendered:
 def metadata(key: str) -> Json:
     """Return the mark by which we know our own message again. It is readable by every app: an opaque key only."""
     return {"event_type": METADATA_TYPE, "event_payload": {"k": key}}
+
+
+def mark(key: str, *, followed: bool) -> str:
+    """Return a key as a message carries it."""
+    return f"{FOLLOWED}{key}" if followed else key
 
 
 def button(name: str, handoff: str, target: int | None = None) -> Json:

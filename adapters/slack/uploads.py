@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -10,7 +11,7 @@ from adapters.slack.calls import SlackCalls
 from adapters.slack.errors import CallFailed, call_failed
 from bridge.conversation import FileRef
 from bridge.errors import BridgeError
-from bridge.outcomes import Refused
+from bridge.outcomes import Refused, RetryLater, Unknown
 from bridge.ports import Files
 
 SLACK_HOSTS = ("slack.com", "slack-edge.com", "slack-files.com", "slack-gov.com")
@@ -25,6 +26,31 @@ def is_slack(url: str, sandbox_origin: str | None) -> bool:
     return parts.scheme == "https" and any(host == own or host.endswith(f".{own}") for own in SLACK_HOSTS)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextFile:
+    """A file that is made here."""
+
+    name: str
+    content: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """How long it is."""
+        return len(self.content)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Return its bytes as `Files.read` does."""
+        yield self.content
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotThere:
+    """Why a file is not in the thread, in words for it. `trouble`: it may work, or turn out to be there, later."""
+
+    why: str
+    trouble: RetryLater | Unknown | None = None
+
+
 class Uploads:
     """Puts files into threads, one at a time."""
 
@@ -33,34 +59,23 @@ class Uploads:
         self._calls = calls
         self._files = files
 
-    async def file(self, channel: str, root_ts: str, file: FileRef, max_bytes: int) -> str:
-        """Put a file of ours into a thread. Returns "" when it is there, else why not, in words for the thread."""
+    async def put(self, channel: str, root_ts: str, file: FileRef | TextFile, max_bytes: int) -> NotThere | None:
+        """Put a file into a thread. Returns None when it is there."""
         if file.size_bytes > max_bytes:
-            return f"it is over the limit of {max_bytes // 1024 // 1024} MB"
+            return NotThere(why=f"it is over the limit of {max_bytes // 1024 // 1024} MB")
         if file.size_bytes == 0:
-            return "it is empty"
+            return NotThere(why="it is empty")
         try:
-            content = await self._files.read(file.id)
+            content = file.pieces() if isinstance(file, TextFile) else await self._files.read(file.id)
             await self._share(channel, root_ts, file.name, file.size_bytes, content)
         except CallFailed as failed:
-            remedy = failed.outcome.remedy if isinstance(failed.outcome, Refused) else "Ask for it again."
-            return f"Slack did not take it ({failed.code}). {remedy}"
+            why = f"Slack did not take it ({failed.code})."
+            if isinstance(failed.outcome, Refused):
+                return NotThere(why=f"{why} {failed.outcome.remedy}")
+            return NotThere(why=f"{why} Ask for it again.", trouble=failed.outcome)
         except BridgeError:
-            return "the bridge could not read it"
-        return ""
-
-    async def text(self, channel: str, root_ts: str, name: str, text: str) -> str:
-        """Put a text file into a thread. Returns as `file` does."""
-        content = text.encode("utf-8", "replace")
-
-        async def pieces() -> AsyncIterator[bytes]:
-            yield content
-
-        try:
-            await self._share(channel, root_ts, name, len(content), pieces())
-        except CallFailed as failed:
-            return f"Slack did not take it ({failed.code})"
-        return ""
+            return NotThere(why="the bridge could not read it")
+        return None
 
     async def _share(self, channel: str, root_ts: str, name: str, size: int, content: AsyncIterator[bytes]) -> None:
         place = await self._calls.read("files.getUploadURLExternal", filename=name, length=size)

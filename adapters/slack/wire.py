@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.slack import text as slack_text
 from adapters.slack.refs import millis, source_id
-from adapters.slack.render import METADATA_TYPE
+from adapters.slack.render import FOLLOWED, METADATA_TYPE
 from bridge.ids import Millis, SourceId
 
 Json = Mapping[str, Any]
@@ -295,13 +295,14 @@ def _after_mention(message: Message, names: Mapping[str, str]) -> str:
 
 
 def _echo(event: MessageEvent, me: Me) -> OwnEcho | None:
+    """Our own post, unless files follow it: then its echo proves too little to settle anything."""
     key = ""
     if event.metadata and event.metadata.get("event_type") == METADATA_TYPE:
         payload = event.metadata.get("event_payload")
         key = str(payload.get("k") or "") if isinstance(payload, Mapping) else ""
     if not key and event.blocks:
         key = str(event.blocks[0].get("block_id") or "")
-    if not key or not event.ts:
+    if not key or not event.ts or key.startswith(FOLLOWED):
         return None
     return OwnEcho(
         source=source_id(me.team, event.channel, event.ts, "echo"),

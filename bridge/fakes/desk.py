@@ -1,5 +1,6 @@
 """A desk in memory, as strict as a real one: it refuses what a vendor would, and remembers everything that left."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -59,6 +60,8 @@ class FakeDesk:
     now: Millis = Millis(1_000)
     sent: list[Sent] = field(default_factory=list)
     messages: dict[RemoteRef, Posted] = field(default_factory=dict)
+    uploads: list[tuple[RemoteRef, str]] = field(default_factory=list)
+    """(post that it follows, name) of each file. After an answer that was lost nothing follows."""
     whispers: list[tuple[OperatorId, str]] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
     _count: int = 0
@@ -75,11 +78,26 @@ class FakeDesk:
 
     async def post(self, thread: Thread, parts: Sequence[Part], key: OutKey) -> Outcome:
         self._check(parts)
-        return self._new(OutKind.POST, thread, key, texts=tuple(part.text for part in parts), parts=tuple(parts))
+        texts = tuple(part.text for part in parts)
+        outcome = self._new(OutKind.POST, thread, key, texts=texts, parts=tuple(parts))
+        return self._followed(parts, outcome)
 
     async def post_transcript(self, thread: Thread, transcript: Transcript, key: OutKey) -> Outcome:
         texts = tuple(entry.text for entry in transcript.lines)
-        return self._new(OutKind.TRANSCRIPT, thread, key, texts=texts, transcript=transcript)
+        outcome = self._new(OutKind.TRANSCRIPT, thread, key, texts=texts, transcript=transcript)
+        return self._followed(transcript, outcome)
+
+    async def complete(self, thread: Thread, posted: Sequence[Part] | Transcript, ref: RemoteRef) -> Outcome:
+        following = _following(posted)
+        if following and self.unreadable is not None:
+            raise self.unreadable
+        missing = Counter(following) - Counter(name for post, name in self.uploads if post == ref)
+        if not missing:
+            return Delivered(ref=ref)
+        answer, applied = self._next()
+        if applied:
+            self.uploads += [(ref, name) for name in missing.elements()]
+        return answer or Delivered(ref=ref)
 
     async def edit(self, thread: Thread, ref: RemoteRef, part: Part) -> Outcome:
         self._check((part,))
@@ -159,6 +177,11 @@ class FakeDesk:
         )
         return self._note(kind, thread, answer or Delivered(ref=ref), key=key, ref=ref)
 
+    def _followed(self, posted: Sequence[Part] | Transcript, outcome: Outcome) -> Outcome:
+        if isinstance(outcome, Delivered) and outcome.ref is not None:
+            self.uploads += [(outcome.ref, name) for name in _following(posted)]
+        return outcome
+
     def _change(
         self,
         kind: OutKind,
@@ -200,6 +223,12 @@ class FakeDesk:
             raise ValueError("a part is longer than the desk takes")
         if sum(len(part.text) for part in parts) > max(limits.post_max_chars, limits.text_max_chars):
             raise ValueError("a post is longer than the desk takes")
+
+
+def _following(posted: Sequence[Part] | Transcript) -> list[str]:
+    if isinstance(posted, Transcript):
+        return [posted.file_name] if posted.earlier else []
+    return [file.name for part in posted for file in part.files]
 
 
 def _no_thread() -> Refused:

@@ -16,12 +16,12 @@ from bridge.errors import StoreUnavailable, ThreadUnreadable
 from bridge.events import Event
 from bridge.fakes.desk import FAKE_CAPABILITIES, FakeDesk, Posted
 from bridge.fakes.store import MemoryStore
-from bridge.ids import ConversationId, DeskName, HandoffId, Millis, OutKey
+from bridge.ids import ConversationId, DeskName, HandoffId, Millis, OutKey, RemoteRef
 from bridge.outcomes import Delivered, Outcome, Refused, RetryLater, Unknown
 from bridge.pacing import Pace
 from bridge.ports import Receive
 from bridge.storage import Changed, Out, Store, Tx
-from tests.bridge.stories import BEN, C1, DESK, SITE, Story
+from tests.bridge.stories import BEN, C1, DESK, SITE, Story, a_file
 
 T = TypeVar("T")
 GRACE_S = 15
@@ -366,6 +366,110 @@ async def test_a_courier_that_dies_while_sending_loses_and_doubles_nothing(offic
 
     assert (await office.shown())[1:] == ["one", "two"]
     assert await office.dead() == 0
+
+
+# --- files that follow a post
+
+
+def names(office: Office) -> list[str]:
+    """Return the files in the thread."""
+    return [name for _, name in office.desk.uploads]
+
+
+async def test_a_file_follows_its_line(office: Office) -> None:
+    """Where all goes well, a line and its file are sent in one call, and nothing is read back."""
+    await office.story.says("look", files=(a_file("lamp.jpg"),))
+    await office.carry_all(GRACE_S + 5)
+
+    assert (await office.shown())[1:] == ["look"]
+    assert names(office) == ["lamp.jpg"]
+
+
+async def test_an_unclear_post_that_is_there_gets_its_files(office: Office) -> None:
+    """After a lost answer the post is found, its file follows it, and only then the next line."""
+    await office.story.says("look", files=(a_file("lamp.jpg"),))
+    office.desk.script = [(Unknown(reason="timeout"), True)]
+    await office.carry()
+    await office.story.says("two")
+    assert names(office) == []
+    await office.wait(GRACE_S)
+    await office.carry_all(GRACE_S + 5)
+
+    assert (await office.shown())[1:] == ["look", "two"]
+    assert names(office) == ["lamp.jpg"]
+    assert (await office.story.unsent()) == []
+
+
+@pytest.mark.parametrize("uploaded", [True, False])
+async def test_a_courier_that_dies_between_a_post_and_its_files_loses_none(office: Office, uploaded: bool) -> None:
+    """Killed before or after the upload: the next process brings what is missing, once, G later."""
+
+    class Deadly(FakeDesk):
+        async def post(self, thread: Thread, parts: Sequence[Part], key: OutKey) -> Outcome:
+            office.desk.script = [] if uploaded else [(Unknown(reason="died"), True)]
+            await office.desk.post(thread, parts, key)
+            raise asyncio.CancelledError
+
+    await office.story.says("look", files=(a_file("lamp.jpg"), a_file("bill.pdf")))
+    with pytest.raises(asyncio.CancelledError):
+        await office.another("dying", desk=Deadly(name=DESK)).step()
+    assert names(office) == (["lamp.jpg", "bill.pdf"] if uploaded else [])
+    await office.wait(GRACE_S + 1)
+    await office.carry_all(3)
+
+    assert (await office.shown())[1:] == ["look"]
+    assert names(office) == ["lamp.jpg", "bill.pdf"]
+    assert await office.dead() == 0
+
+
+async def test_the_whole_transcript_follows_an_unclear_post(store: Store) -> None:
+    """A long conversation's transcript file is not lost with the answer to its post."""
+    made = Office(store)
+    for number in range(120):
+        await made.story.says(f"line {number}")
+    await made.story.escalates()
+    made.desk.script = [(Delivered(ref=RemoteRef("C-support:1")), True), (Unknown(reason="timeout"), True)]
+    await made.carry_all(3)
+    assert names(made) == []
+    await made.carry_all(GRACE_S + 2)
+
+    assert [m.kind for m in made.desk.messages.values()] == [OutKind.CARD, OutKind.TRANSCRIPT]
+    assert names(made) == ["transcript-H-1001.txt"]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize(
+    "outcome", [Unknown(reason="reset"), RetryLater(after_s=20, reason="ratelimited"), ThreadUnreadable("rationed")]
+)
+async def test_files_in_doubt_are_asked_about_again(
+    office: Office, outcome: Outcome | ThreadUnreadable, applied: bool
+) -> None:
+    """While an upload falters its post stays unclear, and is neither sent again nor given up at once."""
+    await office.story.says("look", files=(a_file("lamp.jpg"),))
+    office.desk.script = [(Unknown(reason="timeout"), True), (outcome, applied)]
+    await office.carry()
+    await office.wait(GRACE_S)
+    assert await office.carry() == 1
+    assert len(await office.story.unsent()) == 1
+    await office.carry_all(3 * GRACE_S)
+
+    assert (await office.shown())[1:] == ["look"]
+    assert names(office) == ["lamp.jpg"]
+    assert await office.dead() == 0
+    assert (await office.story.unsent()) == []
+
+
+async def test_files_that_stay_in_doubt_are_told_to_people(office: Office) -> None:
+    """After the last look people read that it is unclear and may choose; nothing is dropped without a word."""
+    await office.story.says("look", files=(a_file("lamp.jpg"),))
+    office.desk.script = [(Unknown(reason="timeout"), True)]
+    office.desk.script += [(Unknown(reason="reset"), False)] * outcomes.MAX_LOOKS
+    await office.carry()
+    await office.carry_all(12 * GRACE_S)
+
+    assert [m.texts for m in office.posts()].count(("look",)) == 1
+    assert (await office.story.notices())[-1] == "delivery_maybe"
+    assert await office.dead() == 1
 
 
 # --- refusals

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bridge.briefing import Card
-from bridge.conversation import Standing, Thread
+from bridge.conversation import FileRef, Standing, Thread
 from bridge.errors import ThreadUnreadable
 from bridge.fakes.desk import FakeDesk, FakeRoster
 from bridge.ids import ChannelId, Millis, OperatorId, OutKey, RemoteRef
 from bridge.outcomes import Delivered, RetryLater, Unknown
 from tests.adapters.slack.rig import shown_card
+from tests.bridge.stories import a_file
 from tests.contracts.desk_contract import DeskContract, line
 from tests.contracts.desk_contract import Room as RoomOfAll
 
@@ -37,6 +38,12 @@ class FakeRoom:
 
     async def lose(self, root: RemoteRef) -> None:
         self.desk.lose_root(root)
+
+    def keep(self, name: str) -> FileRef:
+        return a_file(name)
+
+    async def files(self) -> Sequence[str]:
+        return [name for _, name in self.desk.uploads]
 
     def now(self) -> Millis:
         return self.desk.now

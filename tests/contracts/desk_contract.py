@@ -4,13 +4,14 @@ A subclass provides the fixture `room`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
 
 from bridge.briefing import Card, Transcript
 from bridge.capabilities import Part, fit
-from bridge.conversation import Audience, Author, Entry, EntryKind, Role, Thread
+from bridge.conversation import Audience, Author, Entry, EntryKind, FileRef, Role, Thread
 from bridge.ids import Millis, OperatorId, OutKey, RemoteRef, mint
 from bridge.outcomes import Delivered, Refused
 from bridge.ports import Desk
@@ -42,6 +43,14 @@ class Room(Protocol):
 
     async def lose(self, root: RemoteRef) -> None:
         """Delete a card behind the desk's back."""
+        ...
+
+    def keep(self, name: str) -> FileRef:
+        """Keep a small file, so that a line may carry it."""
+        ...
+
+    async def files(self) -> Sequence[str]:
+        """Return the names of the files that lie in the room, in their order."""
         ...
 
     def now(self) -> Millis:
@@ -80,6 +89,11 @@ class DeskContract:
     def parts(self, room: Room, *texts: str) -> list[Part]:
         """Return lines as the core hands them over."""
         return [part for n, text in enumerate(texts, start=4) for part in fit(line(text, n), room.desk.capabilities)]
+
+    def with_files(self, room: Room, *names: str) -> list[Part]:
+        """Return a line that carries these files."""
+        entry = replace(line("Look"), files=tuple(room.keep(name) for name in names))
+        return list(fit(entry, room.desk.capabilities))
 
     async def test_a_card_opens_a_thread(self, room: Room) -> None:
         """The card is there for people to read, and its reference is the thread's root."""
@@ -203,6 +217,56 @@ class DeskContract:
         seen = await room.seen(outcome.ref) or ""
         assert -1 < seen.find("said 1") < seen.find("said 5")
         assert await room.desk.find(thread, key, since) == outcome.ref
+
+    async def test_a_post_with_files_is_found_too(self, room: Room) -> None:
+        """That files follow it does not hide a post, and they follow it once each."""
+        thread, key, since = await self.opened(room), fresh(), room.now()
+        parts = self.with_files(room, "lamp.jpg", "bill.pdf")
+        outcome = await room.desk.post(thread, parts, key)
+
+        assert isinstance(outcome, Delivered)
+        assert outcome.ref is not None
+        assert await room.desk.find(thread, key, since) == outcome.ref
+        assert list(await room.files()) == ["lamp.jpg", "bill.pdf"]
+        assert isinstance(await room.desk.complete(thread, parts, outcome.ref), Delivered)
+        assert list(await room.files()) == ["lamp.jpg", "bill.pdf"]
+
+    async def test_what_should_have_followed_a_post_is_brought_once(self, room: Room) -> None:
+        """A post that lost its files gets them, those of the same name too; saying so again adds none."""
+        thread = await self.opened(room)
+        outcome = await room.desk.post(thread, self.parts(room, "Look"), fresh())
+        assert isinstance(outcome, Delivered)
+        assert outcome.ref is not None
+
+        parts = self.with_files(room, "image.png", "image.png", "bill.pdf")
+        for _ in range(2):
+            assert isinstance(await room.desk.complete(thread, parts, outcome.ref), Delivered)
+            assert list(await room.files()) == ["image.png", "image.png", "bill.pdf"]
+
+    async def test_files_of_an_earlier_post_do_not_count_for_a_later_one(self, room: Room) -> None:
+        """The same name in an earlier post hides nothing that is missing in this one."""
+        thread, parts = await self.opened(room), self.with_files(room, "image.png")
+        await room.desk.post(thread, parts, fresh())
+        outcome = await room.desk.post(thread, self.parts(room, "Look"), fresh())
+        assert isinstance(outcome, Delivered)
+        assert outcome.ref is not None
+
+        assert isinstance(await room.desk.complete(thread, parts, outcome.ref), Delivered)
+        assert list(await room.files()) == ["image.png", "image.png"]
+
+    async def test_a_transcript_gets_the_file_that_it_lost(self, room: Room) -> None:
+        """The whole transcript is there once, whoever had to bring it; a short one has no file."""
+        thread = await self.opened(room)
+        whole = Transcript(lines=(line("said"),), earlier=0, file_name="transcript-H-1.txt", file_text="said")
+        outcome = await room.desk.post_transcript(thread, whole, fresh())
+        assert isinstance(outcome, Delivered)
+        assert outcome.ref is not None
+        assert isinstance(await room.desk.complete(thread, whole, outcome.ref), Delivered)
+        assert list(await room.files()) == []
+
+        for _ in range(2):
+            assert isinstance(await room.desk.complete(thread, replace(whole, earlier=40), outcome.ref), Delivered)
+            assert list(await room.files()) == ["transcript-H-1.txt"]
 
     async def test_the_longest_post_that_fits_is_taken(self, room: Room) -> None:
         """Parts that fit the capabilities are never refused for their size."""

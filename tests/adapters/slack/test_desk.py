@@ -1,7 +1,8 @@
 """The Slack desk against the sandbox: the contract of desks, and what Slack does when things go wrong."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ class SlackRoom:
     """The Slack desk as the contract sees it."""
 
     stage: Stage
+    began: float = field(default_factory=time.time)
 
     @property
     def desk(self) -> SlackDesk:
@@ -69,6 +71,13 @@ class SlackRoom:
 
     async def lose(self, root: RemoteRef) -> None:
         await self.stage.parts.calls.write("chat.delete", {"channel": SUPPORT, "ts": root.partition(":")[2]})
+
+    def keep(self, name: str) -> FileRef:
+        return self.stage.shelf.add(name, name.encode())
+
+    async def files(self) -> Sequence[str]:
+        since = [m for m in await self.stage.slack.messages(SUPPORT) if float(m["ts"]) >= self.began]
+        return [file["name"] for message in since for file in message.get("files") or []]
 
     def now(self) -> Millis:
         return WallClock().now()
@@ -240,6 +249,55 @@ async def test_a_file_that_is_gone_here_is_named_too(stage: Stage) -> None:
     await stage.parts.desk.post(one.thread, fit(_with_files(line("Look"), photo), render.CAPABILITIES), key())
 
     assert "The file a.txt is not here" in words((await stage.thread(one))[-1])
+
+
+@pytest.mark.parametrize("kind", ["http_500_before", "http_500_after", "rate_limited"])
+async def test_a_file_in_doubt_is_brought_by_a_later_call(stage: Stage, kind: str) -> None:
+    """While Slack falters nothing is said and the files stay wanted; in the end each is there once."""
+    one = await stage.opened()
+    files = [stage.shelf.add(name, b"bytes") for name in ("a.txt", "b.txt")]
+    outcome = await stage.parts.desk.post(one.thread, fit(line("Look"), render.CAPABILITIES), key())
+    assert isinstance(outcome, Delivered)
+    assert outcome.ref is not None
+    parts = fit(_with_files(line("Look"), *files), render.CAPABILITIES)
+    await stage.slack.fault("files.completeUploadExternal", kind)
+
+    first = await stage.parts.desk.complete(one.thread, parts, outcome.ref)
+    assert isinstance(first, Unknown | RetryLater)
+    assert await stage.parts.desk.complete(one.thread, parts, outcome.ref) == outcome
+    thread = await stage.thread(one)
+    assert sorted(file["name"] for message in thread for file in message.get("files") or []) == ["a.txt", "b.txt"]
+    assert "is not here" not in "".join(map(words, thread))
+
+
+async def test_a_colleagues_file_of_that_name_does_not_count(stage: Stage) -> None:
+    """Only our own uploads say that a customer's file is there; what Slack refuses for good is named, once."""
+    one = await stage.opened()
+    photo = stage.shelf.add("lamp.jpg", b"bytes")
+    outcome = await stage.parts.desk.post(one.thread, fit(line("Look"), render.CAPABILITIES), key())
+    assert isinstance(outcome, Delivered)
+    assert outcome.ref is not None
+    await stage.slack.upload(DANA, "lamp.jpg", b"bytes", thread_ts=root_ts(one))
+    await stage.slack.fault("files.completeUploadExternal", "error_before", error="blocked_file_type")
+    parts = fit(_with_files(line("Look"), photo), render.CAPABILITIES)
+
+    assert await stage.parts.desk.complete(one.thread, parts, outcome.ref) == outcome
+    assert "The file lamp.jpg is not here" in words((await stage.thread(one))[-1])
+
+
+async def test_files_are_not_brought_blindly(stage: Stage) -> None:
+    """Where the thread cannot be read, nobody knows which files are missing."""
+    one = await stage.opened()
+    photo = stage.shelf.add("lamp.jpg", b"bytes")
+    parts = fit(_with_files(line("Look"), photo), render.CAPABILITIES)
+    outcome = await stage.parts.desk.post(one.thread, parts, key())
+    assert isinstance(outcome, Delivered)
+    assert outcome.ref is not None
+    await stage.slack.fault("conversations.replies", "rate_limited", after_s=9)
+
+    with pytest.raises(ThreadUnreadable) as caught:
+        await stage.parts.desk.complete(one.thread, parts, outcome.ref)
+    assert caught.value.after_s == 9
 
 
 async def test_the_whole_transcript_is_attached(stage: Stage) -> None:

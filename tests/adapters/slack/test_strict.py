@@ -76,6 +76,22 @@ async def test_the_echo_settles_an_unclear_post_at_once(office: Office, metadata
     assert await office.calls_since(began, "chat.postMessage") == 1
 
 
+@pytest.mark.parametrize("kind", ["drop_after", "http_500_after"])
+async def test_an_unclear_post_with_files_keeps_them(office: Office, kind: str) -> None:
+    """Its echo shows the post and not its files, so the thread is read: the line and each file are there once."""
+    files = [await office.file(name, name.encode()) for name in ("lamp.txt", "bill.txt")]
+    await office.slack.fault("chat.postMessage", kind)
+    await office.slack.fault("files.getUploadURLExternal", "http_500_before")
+    await office.says("look at these", *files)
+    await office.says("and now?")
+    await office.settled()
+
+    assert [await office.times("look at these"), await office.times("and now?")] == [1, 1]
+    assert sorted(await office.files()) == ["bill.txt", "lamp.txt"]
+    assert "is not here" not in str(await office.thread())
+    assert await office.dead() == []
+
+
 async def test_an_echo_may_come_before_the_answer(office: Office) -> None:
     """An answer that is lost after its echo changes nothing any more."""
     await office.slack.fault("chat.postMessage", "delay_after", after_s=GRACE_S * 3)

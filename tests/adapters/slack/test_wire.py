@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.slack import interactions, refs, wire
+from adapters.slack import interactions, refs, render, wire
 from tests.adapters.slack.rig import TEAM, person
 from tests.settings import ROOT
 
@@ -133,6 +133,19 @@ def test_our_own_post_is_known_by_either_mark(name: str, key: str) -> None:
 
     assert isinstance(echo, wire.OwnEcho)
     assert (echo.key, echo.ts) == (key, "1795000100.000200")
+
+
+@pytest.mark.parametrize("marked", ["metadata", "block"])
+def test_the_echo_of_a_post_that_files_follow_says_nothing(marked: str) -> None:
+    """That such a post is there does not mean that its files are, so its echo must settle nothing."""
+    event: dict[str, Any] = {"type": "message", "channel": "C0SUPPORT", "ts": "1795000100.000200", "bot_id": ME.bot_id}
+    mark = render.mark("o_1", followed=True)
+    if marked == "metadata":
+        event["metadata"] = render.metadata(mark)
+    else:
+        event["blocks"] = [{"type": "context", "block_id": mark}]
+
+    assert wire.read_message(wire.MessageEvent.model_validate(event), ME) is None
 
 
 def test_we_know_ourselves_before_slack_told_us() -> None:

@@ -14,7 +14,8 @@ from adapters.clock import SystemClock
 from adapters.sandbox.client import Json, Workspace
 from adapters.sandbox.slack.people import DANA, SUPPORT
 from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN
-from bridge.conversation import Customer, Entry, Handoff
+from adapters.store.files import open_files
+from bridge.conversation import Customer, Entry, FileRef, Handoff
 from bridge.effects import Receipt
 from bridge.events import CustomerSaid
 from bridge.fakes.agent import FakeAgent
@@ -64,7 +65,16 @@ class Office:
         self._root = ""
         self._began = self._clock.now() / 1000
 
-    async def says(self, text: str) -> Receipt:
+    async def file(self, name: str, content: bytes) -> FileRef:
+        """Keep a file as a widget does that the customer gave it to."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        kept = await open_files(self.settings.files_folder, self.bridge.store, self.site)
+        return await kept.put(pieces(), name=name, claimed_type="text/plain", max_bytes=1024)
+
+    async def says(self, text: str, *files: FileRef) -> Receipt:
         """Let the customer write."""
         return await self.bridge.engine.receive(
             CustomerSaid(
@@ -75,6 +85,7 @@ class Office:
                 widget="test",
                 customer=Customer(id=CustomerId("kim"), name="Kim Vale"),
                 text=text,
+                files=files,
             )
         )
 
@@ -121,6 +132,10 @@ class Office:
     async def thread(self) -> list[Json]:
         """Return what people see in the thread, its card first."""
         return await self.slack.thread(SUPPORT, self._root)
+
+    async def files(self) -> list[str]:
+        """Return the names of the files in the thread."""
+        return [file["name"] for message in await self.thread() for file in message.get("files") or []]
 
     async def times(self, words: str) -> int:
         """Return how many messages hold these words, anywhere in the channel since this office opened."""
