@@ -23,13 +23,12 @@ class Suite:
 
 # A store is judged by what its transactions do. A window has no public fake but the one that the feeds are shown on.
 STORE = Suite(
-    contracts=("store_contract:StoreContract", "store_contract:LaneContract"),
-    fake=("bridge.test_fakes_store:TestStore", "bridge.test_fakes_store:TestLanes"),
-    real=(
-        "adapters.store.test_sqlite_inline:TestStore",
-        "adapters.store.test_sqlite_inline:TestLanes",
-        "adapters.store.test_sqlite_writer:TestStore",
-        "adapters.store.test_sqlite_writer:TestLanes",
+    contracts=("store_contract:StoreContract", "store_contract:LaneContract", "sharing_contract:SharingContract"),
+    fake=tuple(f"bridge.test_fakes_store:Test{part}" for part in ("Store", "Lanes", "Sharing")),
+    real=tuple(
+        f"adapters.store.test_sqlite_{executor}:Test{part}"
+        for executor in ("inline", "writer")
+        for part in ("Store", "Lanes", "Sharing")
     ),
 )
 PORTS = {

@@ -83,6 +83,8 @@ class LaneHeads(Session):
             channel=thread.channel,
             next_free_at=0,
             blocked_until=0,
+            cosmetic_free_at=0,
+            new_in_a_row=0,
         )
         made = self._change(
             _KNOW_LANE,

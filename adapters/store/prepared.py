@@ -28,7 +28,21 @@ class PerDialect:
         return self._build(import_module(f"sqlalchemy.dialects.{dialect.name}").insert)
 
 
-Statement = Executable | PerDialect
+class PerName:
+    """A statement for each dialect, by its name: for what the two databases say in different words."""
+
+    __slots__ = ("_statements",)
+
+    def __init__(self, **statements: Executable) -> None:
+        """Keep them."""
+        self._statements = statements
+
+    def for_dialect(self, dialect: Dialect) -> Executable:
+        """Return the statement for this dialect."""
+        return self._statements[dialect.name]
+
+
+Statement = Executable | PerDialect | PerName
 
 
 class Prepared:
@@ -38,7 +52,7 @@ class Prepared:
 
     def __init__(self, statement: Statement, dialect: Dialect) -> None:
         """Compile it."""
-        if isinstance(statement, PerDialect):
+        if isinstance(statement, PerDialect | PerName):
             statement = statement.for_dialect(dialect)
         if not isinstance(statement, ClauseElement):
             raise TypeError(f"cannot compile {statement!r}")

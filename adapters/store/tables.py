@@ -1,4 +1,5 @@
-"""The tables, all keyed by site. Columns are text, integers and floats only, so that no driver needs to convert them.
+"""The tables, all keyed by site. Columns are text, integers and floats only, so that no driver needs to convert them
+(the bytes of files apart).
 
 JSON is kept as text; "" stands for an empty one. Times are UTC milliseconds given by the caller. A change here needs a
 new revision in `migrations/versions`; a test compares the two.
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -212,7 +214,21 @@ CHANNEL = Table(
     _text("channel"),
     _number("next_free_at"),
     _number("blocked_until"),
+    _number("cosmetic_free_at"),
+    _number("new_in_a_row"),
     PrimaryKeyConstraint("site", "desk", "channel"),
+    sqlite_with_rowid=False,
+)
+
+# What one process at a time does for all of them.
+LEASE = Table(
+    "lease",
+    METADATA,
+    _text("site"),
+    _text("name"),
+    _text("owner"),
+    _number("until"),
+    PrimaryKeyConstraint("site", "name"),
     sqlite_with_rowid=False,
 )
 
@@ -273,4 +289,15 @@ FILE = Table(
     _number("size_bytes"),
     _text("digest"),
     PrimaryKeyConstraint("site", "id"),
+)
+
+# The bytes of files where the processes share no folder, in pieces so that none of them is held whole in memory.
+FILE_PIECE = Table(
+    "file_piece",
+    METADATA,
+    _text("site"),
+    _text("digest"),
+    _number("number"),
+    Column("bytes", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("site", "digest", "number"),
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from adapters.store.handoffs import HandoffUnits
 from adapters.store.log import LogUnits
 from adapters.store.runs import TurnUnits
+from adapters.store.sharing import SharingUnits
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPICursor
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.storage import Tx
 
 
-class SqlTx(LogUnits, HandoffUnits, TurnUnits):
+class SqlTx(LogUnits, HandoffUnits, TurnUnits, SharingUnits):
     """One transaction; cheap to make, made anew for every unit."""
 
     __slots__ = ()

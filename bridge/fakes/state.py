@@ -47,6 +47,8 @@ class Channel:
 
     next_free_at: int = 0
     blocked_until: int = 0
+    cosmetic_free_at: int = 0
+    new_in_a_row: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +78,7 @@ class Tables:
     streams: dict[tuple[str, str], Stream] = field(default_factory=dict)
     timers: dict[tuple[str, str, str], int] = field(default_factory=dict)
     files: dict[tuple[str, str], tuple[FileRef, str]] = field(default_factory=dict)
+    leases: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
 
 
 class Journal:

@@ -21,6 +21,7 @@ from bridge.conversation import (
 )
 from bridge.errors import StoreUnavailable
 from bridge.fakes.lanes import LaneUnits
+from bridge.fakes.sharing import SharingUnits
 from bridge.fakes.state import LIVE, Journal, Run, Tables, check_text, stored, stored_entry
 from bridge.ids import (
     ChannelId,
@@ -295,7 +296,7 @@ class TurnUnits(LaneUnits):
         return self._tables.streams.get((site, conversation))
 
 
-class MemoryTx(LogUnits, HandoffUnits, TurnUnits):
+class MemoryTx(LogUnits, HandoffUnits, TurnUnits, SharingUnits):
     """One transaction over the tables in memory."""
 
 

@@ -7,6 +7,7 @@ import pytest
 from bridge.errors import StoreUnavailable
 from bridge.fakes.store import MemoryStore
 from bridge.storage import Store, Tx
+from tests.contracts.sharing_contract import SharingContract
 from tests.contracts.store_contract import LaneContract, StoreContract
 from tests.contracts.store_samples import SITE
 
@@ -24,6 +25,10 @@ class TestStore(StoreContract):
 
 class TestLanes(LaneContract):
     """The lanes."""
+
+
+class TestSharing(SharingContract):
+    """What processes share."""
 
 
 async def test_failures_can_be_ordered() -> None:

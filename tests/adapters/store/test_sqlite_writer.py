@@ -7,6 +7,7 @@ import pytest
 
 from adapters.store.opening import open_store
 from bridge.storage import Store
+from tests.contracts.sharing_contract import SharingContract
 from tests.contracts.store_contract import LaneContract, StoreContract
 
 
@@ -23,3 +24,7 @@ class TestStore(StoreContract):
 
 class TestLanes(LaneContract):
     """The lanes."""
+
+
+class TestSharing(SharingContract):
+    """What processes share."""

@@ -19,6 +19,8 @@ TABLES = (
     "turn",
     "stream",
     "file",
+    "file_piece",
+    "lease",
 )
 
 
@@ -30,6 +32,7 @@ def upgrade() -> None:
     _lanes()
     _outs()
     _turns()
+    _between_processes()
 
 
 def downgrade() -> None:
@@ -206,6 +209,8 @@ def _lanes() -> None:
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("next_free_at", sa.BigInteger(), nullable=False),
         sa.Column("blocked_until", sa.BigInteger(), nullable=False),
+        sa.Column("cosmetic_free_at", sa.BigInteger(), nullable=False),
+        sa.Column("new_in_a_row", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("site", "desk", "channel"),
         sqlite_with_rowid=False,
     )
@@ -346,4 +351,24 @@ def _turns() -> None:
         unique=True,
         sqlite_where=sa.text("state IN ('queued', 'running') AND kind <> 'rehearsal'"),
         postgresql_where=sa.text("state IN ('queued', 'running') AND kind <> 'rehearsal'"),
+    )
+
+
+def _between_processes() -> None:
+    op.create_table(
+        "file_piece",
+        sa.Column("site", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("site", "digest", "number"),
+    )
+    op.create_table(
+        "lease",
+        sa.Column("site", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("site", "name"),
+        sqlite_with_rowid=False,
     )

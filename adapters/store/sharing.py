@@ -1,0 +1,84 @@
+"""Units' calls on what processes share: named leases, and where many conversations stand."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import bindparam as b
+from sqlalchemy import cast, delete, func, literal_column, or_, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from adapters.store.prepared import PerDialect, PerName, Session
+from adapters.store.tables import CONVERSATION, HANDOFF, INBOX, LANE, LEASE, STREAM
+from bridge.ids import ChannelId, ConversationId, DeskName, Millis, SiteId, TurnId
+from bridge.storage import Head
+
+_L = LEASE.c
+_HOLD = PerDialect(
+    lambda insert: (
+        insert(LEASE)
+        .values(site=b("site"), name=b("name"), owner=b("owner"), until=b("until"))
+        .on_conflict_do_update(
+            index_elements=["site", "name"],
+            set_={"owner": insert(LEASE).excluded.owner, "until": insert(LEASE).excluded.until},
+            where=or_(_L.owner == insert(LEASE).excluded.owner, _L.until <= b("now")),
+        )
+    )
+)
+_DROP = delete(LEASE).where(_L.site == b("site"), _L.name == b("name"), _L.owner == b("owner"))
+
+# A list of any length as one parameter, so that the statement stays the same.
+_IDS = {
+    "sqlite": select(func.json_each(b("ids")).table_valued("value").c.value),
+    "postgresql": select(func.jsonb_array_elements_text(cast(b("ids"), JSONB)).column_valued()),
+}
+_C, _S = CONVERSATION.c, STREAM.c
+_HEADS = {
+    name: select(_C.id, _C.next_n, _C.epoch, _S.turn, _S.attempt, _S.seq)
+    .join_from(CONVERSATION, STREAM, (_S.site == _C.site) & (_S.conversation == _C.id), isouter=True)
+    .where(_C.site == b("site"), _C.id.in_(ids))
+    for name, ids in _IDS.items()
+}
+_HEADS_OF = PerName(**_HEADS)
+
+_ITS_LANE = (LANE.c.site == HANDOFF.c.site) & (LANE.c.handoff == HANDOFF.c.id) & (LANE.c.ordinal == HANDOFF.c.ordinal)
+_LOADS = (
+    select(LANE.c.channel, literal_column("count(*)"))
+    .join_from(HANDOFF, LANE, _ITS_LANE)
+    .where(text("handoff.state IN ('waiting', 'human')"), HANDOFF.c.site == b("site"), LANE.c.desk == b("desk"))
+    .group_by(LANE.c.channel)
+)
+
+_I = INBOX.c
+_OLD = select(_I.site, _I.source).where(_I.at < b("before")).limit(b("most")).subquery()
+_FORGET = delete(INBOX).where(
+    _I.at < b("before"), select(_OLD).where(_OLD.c.site == _I.site, _OLD.c.source == _I.source).exists()
+)
+
+
+class SharingUnits(Session):
+    """See `bridge.storage.Tx`: processes."""
+
+    __slots__ = ()
+
+    def hold_lease(self, site: SiteId, name: str, worker: str, now: Millis, lease_ms: int) -> bool:
+        return self._change(_HOLD, site=site, name=name, owner=worker, until=now + lease_ms, now=now) == 1
+
+    def drop_lease(self, site: SiteId, name: str, worker: str) -> None:
+        self._change(_DROP, site=site, name=name, owner=worker)
+
+    def heads(self, site: SiteId, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        found = self._all(_HEADS_OF, site=site, ids=json.dumps(list(conversations)))
+        return {
+            ConversationId(row[0]): Head(
+                next_n=row[1],
+                epoch=row[2],
+                stream=None if row[3] is None else (TurnId(row[3]), int(row[4]), int(row[5])),
+            )
+            for row in found
+        }
+
+    def channel_loads(self, site: SiteId, desk: DeskName) -> Mapping[ChannelId, int]:
+        return {ChannelId(row[0]): int(row[1]) for row in self._all(_LOADS, site=site, desk=desk)}
+
+    def forget_sources(self, before: Millis, limit: int = 1000) -> int:
+        return self._change(_FORGET, before=before, most=limit)

@@ -1,0 +1,46 @@
+"""What processes share, in memory."""
+
+from collections.abc import Mapping, Sequence
+
+from bridge.conversation import OPEN_STATES
+from bridge.fakes.lanes import LaneUnits
+from bridge.ids import ChannelId, ConversationId, DeskName, Millis, SiteId
+from bridge.storage import Head
+
+
+class SharingUnits(LaneUnits):
+    """See `bridge.storage.Tx`: processes."""
+
+    def hold_lease(self, site: SiteId, name: str, worker: str, now: Millis, lease_ms: int) -> bool:
+        owner, until = self._tables.leases.get((site, name), (worker, 0))
+        if owner != worker and until > now:
+            return False
+        self._journal.put(self._tables.leases, (site, name), (worker, now + lease_ms))
+        return True
+
+    def drop_lease(self, site: SiteId, name: str, worker: str) -> None:
+        if self._tables.leases.get((site, name), ("", 0))[0] == worker:
+            self._journal.drop(self._tables.leases, (site, name))
+
+    def heads(self, site: SiteId, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        found = {}
+        for conversation in conversations:
+            row = self._tables.conversations.get((site, conversation))
+            stream = self._tables.streams.get((site, conversation))
+            if row is not None:
+                mark = None if stream is None else (stream.turn, stream.attempt, stream.seq)
+                found[conversation] = Head(next_n=row.next_n, epoch=row.epoch, stream=mark)
+        return found
+
+    def channel_loads(self, site: SiteId, desk: DeskName) -> Mapping[ChannelId, int]:
+        loads: dict[ChannelId, int] = {}
+        for handoff in self._tables.handoffs.values():
+            if handoff.site == site and handoff.state in OPEN_STATES and handoff.thread.desk == desk:
+                loads[handoff.thread.channel] = loads.get(handoff.thread.channel, 0) + 1
+        return loads
+
+    def forget_sources(self, before: Millis, limit: int = 1000) -> int:
+        old = [key for key, at in self._tables.inbox.items() if at < before][:limit]
+        for key in old:
+            self._journal.drop(self._tables.inbox, key)
+        return len(old)
