@@ -7,6 +7,7 @@ two writers read the same state (https://docs.sqlalchemy.org/en/20/dialects/sqli
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Database:
         raw = sqlite3.connect(name, isolation_level=None, check_same_thread=False, cached_statements=256)
         try:
             for pragma in (f"busy_timeout = {busy_ms}", *_PRAGMAS, f"query_only = {int(read_only)}"):
-                raw.execute(f"PRAGMA {pragma}").close()
+                _set(raw, pragma, busy_ms)
         except sqlite3.Error:
             raw.close()
             raise
@@ -95,6 +96,22 @@ class Database:
         self.connection.close()
         self.connection.engine.dispose()
         self.raw.close()
+
+
+def _set(raw: sqlite3.Connection, pragma: str, busy_ms: int) -> None:
+    """Set a pragma. The change to WAL does not wait by itself where several processes make a new file at once: each
+    would stand in the other's way. See https://www.sqlite.org/c3ref/busy_handler.html.
+    """
+    ends = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            raw.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class Executor(Protocol):
