@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.slack import blocks, card, render, rich
 from adapters.slack.calls import Json, SlackCalls
-from adapters.slack.errors import CallFailed, repeatable
+from adapters.slack.errors import REMEDIES, CallFailed, repeatable
 from adapters.slack.refs import remote_ref, split_ref, stamp, user_of
 from adapters.slack.uploads import NotThere, TextFile, Uploads
 from bridge import log as logs
@@ -146,6 +146,16 @@ class SlackDesk:
         except CallFailed as failed:
             log.info("whisper_not_heard", channel=channel, reason=failed.code)
 
+    async def message(self, ref: RemoteRef) -> Json:
+        """Return a message that is no reply, as its event would show it. Raises CallFailed."""
+        channel, ts = split_ref(ref)
+        page: Json = {"channel": channel, "ts": ts, "limit": 1, "include_all_metadata": "true"}
+        found = (await self._calls.read("conversations.replies", **page)).get("messages") or []
+        one = next((each for each in found if isinstance(each, dict) and each.get("ts") == ts), None)
+        if one is None:
+            raise CallFailed("conversations.replies", "message_not_found", _gone())
+        return {**one, "channel": channel}
+
     async def remark(self, thread: Thread, sentence: str) -> None:
         """Say something in the thread that everybody there must see; best effort, never raises."""
         await self._remark(thread, sentence)
@@ -278,6 +288,10 @@ def _following(posted: Sequence[Part] | Transcript) -> list[FileRef | TextFile]:
     if not render.transcript(posted, "").needs_file:
         return []
     return [TextFile(name=posted.file_name, content=posted.file_text.encode("utf-8", "replace"))]
+
+
+def _gone() -> Refused:
+    return Refused(reason="message_not_found", remedy=REMEDIES["message_not_found"])
 
 
 def _no_root() -> Refused:

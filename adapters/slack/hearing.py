@@ -16,11 +16,14 @@ from bridge.effects import Receipt
 from bridge.envelope import ReturnNote
 from bridge.errors import NotFound
 from bridge.events import Echoed, OperatorDeleted, OperatorEdited, OperatorLeft, OperatorReturned, OperatorSaid
-from bridge.ids import ChannelId, OutKey, SiteId
+from bridge.ids import ChannelId, OutKey, RemoteRef, SiteId
+from bridge.outcomes import Refused
 from bridge.ports import Clock, Lookup, Receive
 
 log = logs.get("slack.hearing")
 MAX_NOTE_CHARS = 3_000
+MAX_FOREIGN = 10_000
+"""Threads that are known not to be ours; looked at again when there are more."""
 
 
 class Hearing:
@@ -42,6 +45,7 @@ class Hearing:
         self._site, self._calls, self._desk, self._roster = site, calls, desk, roster
         self._downloads, self._receive, self._lookup = downloads, receive, lookup
         self._order = InOrder(clock, calls.settings.reorder_window_s)
+        self._foreign: set[RemoteRef] = set()
 
     async def event(self, body: Json) -> None:
         """Handle one event delivery; return when it is kept, or not ours. Raises StoreUnavailable: do not ack."""
@@ -100,6 +104,8 @@ class Hearing:
         root = remote_ref(happened.channel, happened.root_ts)
         handoff = await self._lookup.handoff_at(self._site, self._desk.name, root)
         if handoff is None:
+            handoff = await self._unsettled(happened, me, root)
+        if handoff is None:
             return
         thread = Thread(desk=self._desk.name, channel=ChannelId(happened.channel), root=root)
         try:
@@ -109,6 +115,32 @@ class Hearing:
                 await self._gone(happened, me, handoff, thread)
         except NotFound:
             log.info("thread_not_ours", root=root)
+
+    async def _unsettled(self, happened: wire.Heard, me: wire.Me, root: RemoteRef) -> Handoff | None:
+        """Look whether a thread that the store does not know hangs below a card of ours.
+
+        People and echoes can be faster than the answer to our post, and a process may die before it keeps that answer.
+        Seeing the card settles it, as its echo does. Raises CallFailed if nobody can tell now: Slack delivers again.
+        """
+        is_ours = me.began(happened)
+        if is_ours is False or root in self._foreign:
+            return None
+        try:
+            card = wire.read_message(wire.MessageEvent.model_validate(await self._desk.message(root)), me)
+        except CallFailed as failed:
+            log.warning("thread_unknown", root=root, reason=failed.code)
+            if isinstance(failed.outcome, Refused) and not is_ours:
+                return None
+            raise
+        except ValueError:
+            card = None
+        if not isinstance(card, wire.OwnEcho):
+            self._foreign.add(root)
+            if len(self._foreign) > MAX_FOREIGN:
+                self._foreign.clear()
+            return None
+        await self._echo(card)
+        return await self._lookup.handoff_at(self._site, self._desk.name, root)
 
     async def _spoken(self, spoken: wire.Spoken, me: wire.Me, handoff: Handoff, thread: Thread) -> None:
         operator = await self._operator(spoken, me, handoff)

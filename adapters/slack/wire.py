@@ -53,6 +53,7 @@ class Message(_Model):
     subtype: str | None = None
     ts: str | None = None
     thread_ts: str | None = None
+    parent_user_id: str | None = None
     user: str | None = None
     bot_id: str | None = None
     app_id: str | None = None
@@ -104,6 +105,12 @@ class Me:
     bot_id: str = ""
     app_id: str = ""
 
+    def began(self, happened: "Heard") -> bool | None:
+        """Tell whether the app itself began the thread; None if nothing says who did."""
+        if not happened.parent or not self.bot_user:
+            return None
+        return happened.parent in {self.bot_user, self.bot_id}
+
     def wrote(self, message: Message) -> bool:
         """Tell whether the app itself wrote this message."""
         return bool(
@@ -122,6 +129,8 @@ class Heard:
     channel: str
     root_ts: str
     ts: str
+    parent: str = ""
+    """Who began the thread, where Slack says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,6 +261,7 @@ def _spoken(message: Message, channel: str, me: Me, source: SourceId, at: Millis
         channel=channel,
         root_ts=str(message.thread_ts),
         ts=str(message.ts),
+        parent=message.parent_user_id or "",
         user=message.user or message.bot_id or "",
         message=message,
         hints=frozenset(hints),
@@ -353,6 +363,7 @@ def _deleted(channel: str, ts: str | None, before: Message | None, event_ts: str
         channel=channel,
         root_ts=before.thread_ts,
         ts=ts,
+        parent=before.parent_user_id or "",
         user=before.user or before.bot_id or "",
     )
 
