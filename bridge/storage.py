@@ -355,9 +355,14 @@ class Tx(Protocol):
         ...
 
     def counts(self, now: Millis) -> Mapping[str, int]:
-        """Return gauges by constant name: conversations, open_handoffs, unsent_outs, oldest_unsent_ms, dead_outs,
-        live_turns, suppressed.
+        """Return gauges by constant name: open_handoffs (waiting_, human_), oldest_waiting_ms, unsent_outs, of these
+        unsent_KIND and oldest_KIND_ms (KIND: new, all of a lane whose thread is not open yet; line; cosmetic),
+        sending_outs, dead_outs, live_turns, suppressed.
         """
+        ...
+
+    def channel_rests(self, now: Millis, limit: int = 50) -> Mapping[tuple[DeskName, ChannelId], tuple[int, int]]:
+        """Return for how many ms a channel takes no post (its pace, the vendor's wish), the longest first."""
         ...
 
 

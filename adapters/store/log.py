@@ -1,27 +1,11 @@
 """Units' calls on the inbox, conversations, their log, and files."""
 
-from typing import Any
-
-from sqlalchemy import Select, exists, insert, literal_column, select, text, update
 from sqlalchemy import bindparam as b
+from sqlalchemy import exists, insert, literal_column, select, update
 
 from adapters.store import rows
 from adapters.store.prepared import PerDialect, Session
-from adapters.store.tables import (  # fmt: skip
-    CONVERSATION,
-    DEAD,
-    ENTRY,
-    FILE,
-    HANDOFF,
-    INBOX,
-    LANE,
-    LIVE,
-    OPEN,
-    OUT,
-    SUPPRESSED,
-    TURN,
-    UNSENT,
-)
+from adapters.store.tables import CONVERSATION, ENTRY, FILE, INBOX, LANE
 from bridge.conversation import Conversation, Entry, EntryKind, FileRef
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, DeskName, FileId, Millis, RemoteRef, SiteId, SourceId
@@ -58,21 +42,11 @@ _ENTRY_BY_REMOTE = (
 _PUT_FILE = PerDialect(lambda insert: insert(FILE).on_conflict_do_nothing())
 _FILE = select(FILE).where(FILE.c.site == b("site"), FILE.c.id == b("id"))
 
-_COUNTS: dict[str, Select[Any]] = {
-    "conversations": select(literal_column("count(*)")).select_from(CONVERSATION),
-    "open_handoffs": select(literal_column("count(*)")).select_from(HANDOFF).where(text(OPEN)),
-    "unsent_outs": select(literal_column("count(*)")).select_from(OUT).where(text(UNSENT)),
-    "dead_outs": select(literal_column("count(*)")).select_from(OUT).where(text(DEAD)),
-    "live_turns": select(literal_column("count(*)")).select_from(TURN).where(text(LIVE)),
-    "suppressed": select(literal_column("count(*)")).select_from(ENTRY).where(text(SUPPRESSED)),
-}
-_OLDEST_UNSENT: Select[Any] = select(literal_column("min(queued_at)")).select_from(OUT).where(text(UNSENT))
-
 _EVERY_N = 2**62
 
 
 class LogUnits(Session):
-    """See `bridge.storage.Tx`: inbox, conversation and log, files, counts."""
+    """See `bridge.storage.Tx`: inbox, conversation and log, files."""
 
     __slots__ = ()
 
@@ -132,8 +106,3 @@ class LogUnits(Session):
             return None
         _, key, name, media_type, size_bytes, digest = row
         return FileRef(id=key, name=name, media_type=media_type, size_bytes=size_bytes), digest
-
-    def counts(self, now: Millis) -> dict[str, int]:
-        gauges = {name: int((self._one(statement) or (0,))[0]) for name, statement in _COUNTS.items()}
-        oldest = (self._one(_OLDEST_UNSENT) or (None,))[0]
-        return gauges | {"oldest_unsent_ms": 0 if oldest is None else max(0, now - oldest)}

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from adapters.store.gauges import GaugeUnits
 from adapters.store.handoffs import HandoffUnits
 from adapters.store.log import LogUnits
 from adapters.store.runs import TurnUnits
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from bridge.storage import Tx
 
 
-class SqlTx(LogUnits, HandoffUnits, TurnUnits, SharingUnits):
+class SqlTx(LogUnits, HandoffUnits, TurnUnits, SharingUnits, GaugeUnits):
     """One transaction; cheap to make, made anew for every unit."""
 
     __slots__ = ()

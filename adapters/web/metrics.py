@@ -15,10 +15,18 @@ PREFIX = "handoff_bridge_"
 # https://prometheus.io/docs/instrumenting/exposition_formats/
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HELP: Mapping[str, str] = {
-    "conversations": "Conversations that are kept.",
     "open_handoffs": "Handoffs that wait for a person or have one.",
+    "waiting_handoffs": "Those of them that wait.",
+    "human_handoffs": "Those of them that have a person.",
+    "oldest_waiting_ms": "How long the first of those that wait has waited, in milliseconds.",
     "unsent_outs": "Posts to desks that have not left yet.",
-    "oldest_unsent_ms": "Age of the oldest of them in milliseconds.",
+    "unsent_new": "Those of them whose thread is not open yet.",
+    "unsent_line": "Those of them that are lines.",
+    "unsent_cosmetic": "Those of them that change what is there.",
+    "oldest_new_ms": "Age of the oldest of each kind in milliseconds.",
+    "oldest_line_ms": "Age of the oldest of each kind in milliseconds.",
+    "oldest_cosmetic_ms": "Age of the oldest of each kind in milliseconds.",
+    "sending_outs": "Posts that were handed to the vendor and are not settled.",
     "dead_outs": "Posts that were given up; see handoff-bridge dead-letters.",
     "live_turns": "Runs of the agent that are queued or running.",
     "suppressed": "Texts of the agent that came too late and were kept from customers.",

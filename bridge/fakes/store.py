@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from bridge.conversation import (
     OPEN_STATES,
-    Audience,
     Conversation,
     Entry,
     EntryKind,
@@ -20,6 +19,7 @@ from bridge.conversation import (
     TurnState,
 )
 from bridge.errors import StoreUnavailable
+from bridge.fakes.gauges import GaugeUnits
 from bridge.fakes.lanes import LaneUnits
 from bridge.fakes.sharing import SharingUnits
 from bridge.fakes.state import LIVE, Journal, Run, Tables, check_text, stored, stored_entry
@@ -37,7 +37,7 @@ from bridge.ids import (
     Ticket,
     TurnId,
 )
-from bridge.storage import DueTimer, OutState, Tx
+from bridge.storage import DueTimer, Tx
 
 T = TypeVar("T")
 
@@ -113,22 +113,6 @@ class LogUnits(LaneUnits):
 
     def file(self, site: SiteId, file: FileId) -> tuple[FileRef, str] | None:
         return self._tables.files.get((site, file))
-
-    def counts(self, now: Millis) -> dict[str, int]:
-        tables = self._tables
-        unsent = [tables.outs[key][k] for key, ks in tables.unsent.items() for k in ks]
-        oldest = min((out.queued_at for out in unsent), default=now)
-        outs = [out for lane in tables.outs.values() for out in lane.values()]
-        entries = [entry for log in tables.logs.values() for entry in log.values()]
-        return {
-            "conversations": len(tables.conversations),
-            "open_handoffs": sum(handoff.state in OPEN_STATES for handoff in tables.handoffs.values()),
-            "unsent_outs": len(unsent),
-            "oldest_unsent_ms": max(0, now - oldest),
-            "dead_outs": sum(out.state is OutState.DEAD for out in outs),
-            "live_turns": len(tables.live),
-            "suppressed": sum(entry.audience is Audience.SUPPRESSED for entry in entries),
-        }
 
 
 class HandoffUnits(LaneUnits):
@@ -296,7 +280,7 @@ class TurnUnits(LaneUnits):
         return self._tables.streams.get((site, conversation))
 
 
-class MemoryTx(LogUnits, HandoffUnits, TurnUnits, SharingUnits):
+class MemoryTx(LogUnits, HandoffUnits, TurnUnits, SharingUnits, GaugeUnits):
     """One transaction over the tables in memory."""
 
 

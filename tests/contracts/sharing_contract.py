@@ -3,18 +3,29 @@
 from dataclasses import replace
 
 from bridge.conversation import HandoffState, Thread
-from bridge.ids import ChannelId, ConversationId, RemoteRef, SourceId, TurnId
-from bridge.storage import Head, Store, Tx
+from bridge.effects import OutKind
+from bridge.ids import ChannelId, ConversationId, OutKey, RemoteRef, SourceId, TurnId
+from bridge.storage import Claim, Head, Out, Store, Tx
 from tests.contracts import store_samples as make
-from tests.contracts.store_samples import DESK, OTHER_SITE, SITE, T0, at
+from tests.contracts.store_samples import DESK, LEASE_MS, OTHER_SITE, SITE, T0, at
 
 
 async def hold(store: Store, worker: str, ms: int, name: str = "socket-1") -> bool:
     return await store.run(lambda tx: tx.hold_lease(SITE, name, worker, at(ms), 1000))
 
 
+async def queued(store: Store, *outs: Out) -> None:
+    await store.run(lambda tx: [tx.enqueue(out) for out in outs])
+
+
+async def claimed(store: Store, ms: int) -> Claim:
+    found = await store.run(lambda tx: tx.claim_lane(DESK, "w1", at(ms), LEASE_MS))
+    assert found is not None
+    return found
+
+
 class SharingContract:
-    """Named leases, and where many conversations stand."""
+    """Named leases, where many conversations stand, and how much waits for whichever process comes first."""
 
     async def test_a_named_lease_has_one_holder(self, store: Store) -> None:
         """Who has it keeps it by asking again; another gets it when it has run out, and then the first does not."""
@@ -83,3 +94,40 @@ class SharingContract:
         assert await store.run(lambda tx: tx.forget_sources(at(2))) == 0
         assert await store.run(lambda tx: tx.remember(SITE, SourceId("e0"), T0))
         assert not await store.run(lambda tx: tx.remember(SITE, SourceId("e2"), T0))
+
+    async def test_what_waits_is_told_by_kind(self, store: Store) -> None:
+        """All of a thread that is not open yet counts as new, then lines and cosmetic changes apart; what was handed to
+        the vendor is still unsent.
+        """
+        await store.run(lambda tx: tx.insert_handoff(make.handoff()))
+        await queued(store, make.card(at_ms=10), make.out(2, at_ms=20), make.out(3, kind=OutKind.EDIT, at_ms=30))
+
+        new = await store.read(lambda tx: tx.counts(at(100)))
+        mine = await claimed(store, 40)
+        await store.run(lambda tx: tx.begin_send(mine, [1], OutKey("o"), at(50), at(50)))
+        sending = await store.read(lambda tx: tx.counts(at(100)))
+        await store.run(lambda tx: tx.delivered(mine, [1], RemoteRef("root"), at(60)))
+        opened = await store.read(lambda tx: tx.counts(at(100)))
+
+        assert [new[name] for name in ("unsent_new", "oldest_new_ms", "sending_outs")] == [3, 90, 0]
+        assert [sending[name] for name in ("unsent_new", "oldest_new_ms", "sending_outs")] == [3, 90, 1]
+        assert [opened[f"unsent_{kind}"] for kind in ("new", "line", "cosmetic", "outs")] == [0, 1, 1, 2]
+        assert [opened[f"oldest_{kind}_ms"] for kind in ("new", "line", "cosmetic")] == [0, 80, 70]
+
+    async def test_a_channel_says_how_long_it_rests(self, store: Store) -> None:
+        """By its pace and by the vendor's wish, in ms from now, never below 0, the longest first, at most `limit`."""
+        await store.run(lambda tx: tx.insert_handoff(make.handoff()))
+        await queued(store, make.card(at_ms=10))
+        assert set((await store.read(lambda tx: tx.channel_rests(T0))).values()) == {(0, 0)}
+        mine = await claimed(store, 40)
+        await store.run(lambda tx: tx.begin_send(mine, [1], OutKey("o"), at(50), at(1050)))
+        paced = await store.read(lambda tx: tx.channel_rests(at(100)))
+        await store.run(
+            lambda tx: tx.postpone(mine, [1], not_before=at(9000), reason="429", channel_blocked_until=at(9000))
+        )
+
+        assert list(paced.values()) == [(950, 0)]
+        blocked = await store.read(lambda tx: tx.channel_rests(at(100)))
+        assert [by_vendor for _, by_vendor in blocked.values()] == [8900]
+        assert await store.read(lambda tx: tx.channel_rests(at(9500))) == dict.fromkeys(paced, (0, 0))
+        assert await store.read(lambda tx: tx.channel_rests(T0, limit=0)) == {}

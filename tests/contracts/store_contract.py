@@ -361,11 +361,13 @@ class StoreContract:
         mine = await claimed(store, 40)
         await store.run(lambda tx: tx.bury(mine, [1], reason="gone", maybe_sent=False))
 
-        assert await store.read(lambda tx: tx.counts(at(100))) == {
-            "conversations": 2,
+        assert await store.read(lambda tx: tx.counts(at(100))) == dict.fromkeys(empty, 0) | {
             "open_handoffs": 2,
+            "waiting_handoffs": 2,
+            "oldest_waiting_ms": 100,
             "unsent_outs": 2,
-            "oldest_unsent_ms": 80,
+            "unsent_line": 2,
+            "oldest_line_ms": 80,
             "dead_outs": 1,
             "live_turns": 1,
             "suppressed": 1,

@@ -50,7 +50,7 @@ async def test_memory_stores_are_apart() -> None:
     one, two = await open_store("sqlite+memory://"), await open_store("sqlite://")
     await one.run(lambda tx: tx.insert_conversation(make.conversation()))
 
-    assert (await two.read(lambda tx: tx.counts(make.T0)))["conversations"] == 0
+    assert (await two.read(lambda tx: tx.counts(make.T0)))["open_handoffs"] == 0
     await one.close()
     await two.close()
 
