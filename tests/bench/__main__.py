@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measure everything, print it beside its baselines, write `results/latest.json`.
+"""`python -m tests.bench`: measure everything, print it beside its baselines, write and draw it in `results/`.
 
 Every figure is the median of several rounds; the rounds of all measurements take turns, so that a busy moment of the
 machine does not fall on one of them alone.
@@ -17,13 +17,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import tests.bench
+from tests.bench import _plots
+from tests.chaos.__main__ import machine
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 def modules(chosen: list[str]) -> list[ModuleType]:
     """Return the measurements, or only those that are chosen."""
-    names = [found.name for found in pkgutil.iter_modules(tests.bench.__path__) if not found.name.startswith("_")]
+    there = [found.name for found in pkgutil.iter_modules(tests.bench.__path__)]
+    names = [name for name in there if not name.startswith(("_", "test_"))]
     unknown = set(chosen) - set(names)
     if unknown:
         raise SystemExit(f"no such measurement: {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
@@ -60,6 +63,16 @@ def show(found: list[ModuleType], figures: dict[str, float], console: Console) -
     console.print(ratios)
 
 
+def keep(figures: dict[str, float], results: Path) -> list[Path]:
+    """Add the figures to those that are there, and draw them; return what was written."""
+    results.parent.mkdir(exist_ok=True)
+    earlier = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    every = {name: figure for name, figure in {**earlier, **figures}.items() if isinstance(figure, int | float)}
+    told = json.dumps({**every, "machine": machine()}, indent=2, sort_keys=True)
+    results.write_text(told + "\n", encoding="utf-8")
+    return [results, *_plots.draw(every, results.parent)]
+
+
 def main() -> None:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
@@ -69,11 +82,9 @@ def main() -> None:
     console = Console()
     found = modules(arguments.only)
     figures = measure(found, arguments.rounds, console)
-    earlier = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(earlier | figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     show(found, figures, console)
-    console.print(f"written to {RESULTS}")
+    for path in keep(figures, RESULTS):
+        console.print(f"written to {path}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """What an idle widget costs: the whole bridge as `serve` runs it, with real sockets on loopback.
 
 Each window belongs to a conversation of its own, which is in the store and was greeted. The figure is what the process
-grew by, divided
-by the number of windows. Beside it: how long a killed bridge takes from its start to answering again, by the clock and
-in processor time, which other work on the machine disturbs less.
+grew by, divided by the number of windows. Then a crowd of ten thousand: what the whole process takes, and how much of a
+core it needs while nobody says anything. Beside it: how long a killed bridge takes from its start to answering again,
+by the clock and in processor time, which other work on the machine disturbs less.
 """
 
 import asyncio
@@ -14,54 +14,100 @@ import resource
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
-from tests.journeys.world import DIRECTLINE_SECRET, World
+from tests.bench import _processes as processes
+from tests.bench._wire import open_windows
+from tests.journeys.world import DIRECTLINE_SECRET, Process, World
 
-PARTS = 2
+PARTS = 3
 RATIOS: tuple[tuple[str, str, str], ...] = ()
-WINDOWS = 1000
-WARM = 500
-"""Windows before the count begins: they fill the caches of the store, which are as large with ten thousand windows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizes:
+    """How much of everything. `warm`: windows before the count begins, which fill the caches of the store; those are as
+    large with ten thousand windows.
+    """
+
+    windows: int = 1000
+    warm: int = 500
+    crowd: int = 10_000
+    settle_s: float = 3.0
+    idle_s: float = 5.0
+
+
+WHOLE = Sizes()
 AT_ONCE = 100
-SETTLE_S = 3.0
 LIMIT_S = 120.0
 ENVIRONMENT = {"HANDOFF_LOG__LEVEL": "warning", "PYTHONDONTWRITEBYTECODE": ""}
 """An installed bridge has its bytecode; the first start of the two writes it."""
 
 
-def measure(step: Callable[[str], None]) -> dict[str, float]:
+def measure(step: Callable[[str], None], sizes: Sizes = WHOLE) -> dict[str, float]:
     """One round."""
-    with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_measure(Path(folder), step))
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        return asyncio.run(_measure(Path(one), step, sizes)) | asyncio.run(_crowd(Path(other), step, sizes))
 
 
-async def _measure(folder: Path, step: Callable[[str], None]) -> dict[str, float]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < 4 * WINDOWS:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4 * WINDOWS, hard), hard))
+async def _measure(folder: Path, step: Callable[[str], None], sizes: Sizes) -> dict[str, float]:
+    _allow_files(4 * (sizes.windows + sizes.warm))
     async with World(folder, extra=ENVIRONMENT) as world, asyncio.timeout(LIMIT_S):
-        step(f"{WINDOWS} idle windows")
-        each = await _windows(world)
+        step(f"{sizes.windows} idle windows")
+        each = await _windows(world, sizes)
         step("kill and start")
         await world.bridge.kill()
         began = time.perf_counter()
         await world.bridge.start()
         await _listening(world)
         restart_ms = (time.perf_counter() - began) * 1000
-        restart_cpu_ms = _cpu_ms(world)
+        restart_cpu_ms = _cpu_ms(world.bridge)
     return {"socket_kib_each": each, "restart_ms": restart_ms, "restart_cpu_ms": restart_cpu_ms}
 
 
-async def _windows(world: World) -> float:
+async def _crowd(folder: Path, step: Callable[[str], None], sizes: Sizes) -> dict[str, float]:
+    """Open them by raw protocols onto chats that are in the store already: it is the bridge that is looked at."""
+    step(f"{sizes.crowd} windows at once")
+    _allow_files(2 * sizes.crowd + 1000)
+    await processes.prepare(folder, sizes.crowd, processes.greeted)
+    async with processes.around() as world, processes.bridge(folder, world.slack) as (url, relay):
+        shown: list[bytes] = []
+        paths = [chat.stream_path for chat in processes.chats(sizes.crowd, windows=True)]
+        opened = await open_windows(url, paths, shown.append)
+        async with asyncio.timeout(LIMIT_S):
+            while len(shown) < sizes.crowd:  # noqa: ASYNC110 -- a deadline, not a decision
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(sizes.settle_s)
+        used_ms, mib = _cpu_ms(relay), _resident_kib(relay) / 1024
+        await asyncio.sleep(sizes.idle_s)
+        used_ms = _cpu_ms(relay) - used_ms
+        for window in opened:
+            window.close()
+    return {
+        f"sockets_{sizes.crowd}_mib": mib,
+        f"sockets_{sizes.crowd}_idle_core_percent": used_ms / 10 / sizes.idle_s,
+    }
+
+
+def _allow_files(count: int) -> None:
+    """Let this process, and those that it starts, open so many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
+
+
+async def _windows(world: World, sizes: Sizes) -> float:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http, contextlib.AsyncExitStack() as stack:
-        await _open(world, http, stack, [f"warm{number}" for number in range(WARM)])
-        before = _resident_kib(world)
-        await _open(world, http, stack, [f"w{number}" for number in range(WINDOWS)])
-        return (_resident_kib(world) - before) / WINDOWS
+        await _open(world, http, stack, [f"warm{number}" for number in range(sizes.warm)])
+        await asyncio.sleep(sizes.settle_s)
+        before = _resident_kib(world.bridge)
+        await _open(world, http, stack, [f"w{number}" for number in range(sizes.windows)])
+        await asyncio.sleep(sizes.settle_s)
+        return (_resident_kib(world.bridge) - before) / sizes.windows
 
 
 async def _open(world: World, http: aiohttp.ClientSession, stack: contextlib.AsyncExitStack, users: list[str]) -> None:
@@ -72,7 +118,6 @@ async def _open(world: World, http: aiohttp.ClientSession, stack: contextlib.Asy
             await stack.enter_async_context(_window(world, http, user))
 
     await asyncio.gather(*(one(user) for user in users))
-    await asyncio.sleep(SETTLE_S)
 
 
 @contextlib.asynccontextmanager
@@ -104,21 +149,21 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _resident_kib(world: World) -> float:
-    status = _told(world, "status")
+def _resident_kib(bridge: Process) -> float:
+    status = _told(bridge, "status")
     return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 
 
-def _cpu_ms(world: World) -> float:
+def _cpu_ms(bridge: Process) -> float:
     """Return the processor time since the start, in user and system mode: fields 14 and 15 of proc_pid_stat(5)."""
-    fields = _told(world, "stat").rpartition(")")[2].split()
+    fields = _told(bridge, "stat").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
-def _told(world: World, name: str) -> str:
-    if world.bridge.process is None:
+def _told(bridge: Process, name: str) -> str:
+    if bridge.process is None:
         raise LookupError("the bridge does not run")
-    return Path(f"/proc/{world.bridge.process.pid}/{name}").read_text(encoding="ascii")
+    return Path(f"/proc/{bridge.process.pid}/{name}").read_text(encoding="ascii")
 
 
 async def _listening(world: World) -> None:
