@@ -14,6 +14,7 @@ from bridge.events import Event
 from bridge.ids import DeskName, mint
 from bridge.judging import House
 from bridge.lookup import StoreLookup
+from bridge.meters import Meter, unmetered
 from bridge.pacing import Pace
 from bridge.ports import Agent, Clock, Desk
 from bridge.showing import Showing
@@ -38,6 +39,7 @@ class EngineParts:
     grace_ms: int = 15_000
     pace: Pace = field(default_factory=Pace)
     couriers_per_desk: int = 4
+    meter: Meter = unmetered
 
 
 class Engine:
@@ -53,7 +55,9 @@ class Engine:
         self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
         self._couriers: list[Courier] = []
-        self.switchboard = Switchboard(store=parts.store, clock=parts.clock, house=parts.house, on_change=self.changed)
+        self.switchboard = Switchboard(
+            store=parts.store, clock=parts.clock, house=parts.house, on_change=self.changed, meter=parts.meter
+        )
         self.lookup = StoreLookup(parts.store, parts.house.directory)
         self.showing = Showing(store=parts.store, clock=parts.clock)
         self.turns = Turns(
@@ -63,6 +67,7 @@ class Engine:
             clock=parts.clock,
             worker=parts.worker,
             triggers=parts.house.triggers,
+            meter=parts.meter,
         )
         self.timers = Timers(store=parts.store, clock=parts.clock, receive=self._deliver)
 

@@ -2,11 +2,11 @@
 the commit.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from bridge import ids, ownership
-from bridge.conversation import Conversation, Handoff, Situation
+from bridge.conversation import Conversation, Entry, Handoff, Situation
 from bridge.effects import (
     Append,
     ClearTimers,
@@ -34,13 +34,28 @@ from bridge.events import (
     OperatorSpoke,
     RungDue,
 )
-from bridge.ids import Millis, OutKey, RemoteRef
+from bridge.ids import HandoffId, Millis, OutKey, RemoteRef
 from bridge.judging import House, Judge, Subject, acted_handoff
+from bridge.meters import Fact, FirstWord, Meter, Received, facts, is_persons, persons_line, unmetered
 from bridge.ports import Clock
 from bridge.storage import Changed, Out, Store, Tx
 
+FIRST_WORD_WITHIN = 500
+"""So many entries of a handoff are searched for an earlier line of a person."""
+MOST_ANSWERED = 10_000
+"""How many handoffs a process remembers to be answered already: it only spares a read."""
 DUPLICATES_LOOK_BACK = 200
 """How many entries are searched for the line that a repeated event had become."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    """What a transaction kept. `answered` is the handoff in which a person spoke to the customer."""
+
+    receipt: Receipt
+    changes: Sequence[Changed] = ()
+    facts: Sequence[Fact] = ()
+    answered: HandoffId | None = None
 
 
 class Switchboard:
@@ -54,6 +69,7 @@ class Switchboard:
         house: House,
         on_change: Callable[[Changed], None] = lambda _: None,
         mint: Callable[[str], str] = ids.mint,
+        meter: Meter = unmetered,
     ) -> None:
         """Take the ports. `on_change` is told after each commit what may have new work; it must not block or raise."""
         self._store = store
@@ -61,22 +77,35 @@ class Switchboard:
         self._judge = Judge(house, mint)
         self._on_change = on_change
         self._mint = mint
+        self._meter = meter
+        self._answered: dict[HandoffId, None] = {}
 
     async def receive(self, event: Event) -> Receipt:
         """Decide and keep, in one transaction; return after the commit. See `ports.Receive` for the contract."""
-        receipt, changes = await self._store.run(lambda tx: self.unit(tx, event))
-        for change in changes:
+        kept = await self._store.run(lambda tx: self._unit(tx, event))
+        for change in kept.changes:
             self._on_change(change)
-        return receipt
+        for fact in kept.facts:
+            self._meter(fact)
+        self._meter(Received(kind=type(event).__name__, status=kept.receipt.status))
+        if kept.answered is not None:
+            self._answered[kept.answered] = None
+            if len(self._answered) > MOST_ANSWERED:
+                self._answered.pop(next(iter(self._answered)))
+        return kept.receipt
 
-    def unit(self, tx: Tx, event: Event) -> tuple[Receipt, list[Changed]]:
+    def unit(self, tx: Tx, event: Event) -> tuple[Receipt, Sequence[Changed]]:
         """The transaction itself, as a unit of work."""
+        kept = self._unit(tx, event)
+        return kept.receipt, kept.changes
+
+    def _unit(self, tx: Tx, event: Event) -> _Kept:
         now = self._clock.now()
         if isinstance(event, Echoed):
             settled = tx.settle_echo(event.site, event.desk, event.key, event.ref, now)
-            return Receipt(status="done" if settled else "duplicate"), []
+            return _Kept(receipt=Receipt(status="done" if settled else "duplicate"))
         if not tx.remember(event.site, event.source, now):
-            return self._repeat(tx, event), []
+            return _Kept(receipt=self._repeat(tx, event))
         subject = self._subject(tx, event)
         if isinstance(event, RungDue):
             tx.drop_timer(event.site, event.handoff, event.rung)
@@ -84,11 +113,24 @@ class Switchboard:
             known = tx.handoff_by_envelope(event.site, event.conversation, event.envelope.id)
             known = known or _noted(tx, event, subject.situation.conversation)
             if known is not None:
-                return _same_ticket(known, subject.situation.conversation), []
-        verdicts = self._judge.verdicts(tx, subject, event, now)
-        decision = ownership.decide(subject.situation, event, verdicts)
-        changes = self._apply(tx, subject.situation, decision, now)
-        return decision.receipt, changes
+                return _Kept(receipt=_same_ticket(known, subject.situation.conversation))
+        before = subject.situation
+        decision = ownership.decide(before, event, self._judge.verdicts(tx, subject, event, now))
+        changes = self._apply(tx, before, decision, now)
+        said = persons_line(decision)
+        told = [*facts(before, decision), *(() if said is None else self._first_word(tx, *said))]
+        answered = None if said is None else said[0].id
+        return _Kept(receipt=decision.receipt, changes=changes, facts=told, answered=answered)
+
+    def _first_word(self, tx: Tx, handoff: Handoff, line: Entry) -> Iterator[FirstWord]:
+        """Look, once for each handoff in each process, whether this is the first line of a person in it."""
+        if handoff.id in self._answered:
+            return
+        earlier = tx.entries(
+            handoff.site, handoff.conversation, after_n=handoff.first_n - 1, upto_n=line.n - 1, limit=FIRST_WORD_WITHIN
+        )
+        if len(earlier) < FIRST_WORD_WITHIN and not any(is_persons(entry) for entry in earlier):
+            yield FirstWord(queue=handoff.queue, after_s=max(0, line.at - handoff.opened_at) / 1000)
 
     # --- what it is about
 

@@ -12,7 +12,8 @@ from bridge.attempt import Attempt, Ending, TurnLimits, bring
 from bridge.conversation import Conversation, Turn, TurnKind, TurnState
 from bridge.errors import AgentFailed, NotFound, StoreUnavailable
 from bridge.events import AgentBroke, Overlooked
-from bridge.ids import SourceId
+from bridge.ids import Millis, SourceId
+from bridge.meters import Meter, TurnEnded, TurnFailed, unmetered
 from bridge.ports import Agent, Clock, Receive
 from bridge.storage import Changed, Store
 from bridge.triggers import Triggers
@@ -37,10 +38,12 @@ class Turns:
         worker: str,
         triggers: Triggers,
         limits: TurnLimits | None = None,
+        meter: Meter = unmetered,
     ) -> None:
         """Take the ports. `worker` names this process in leases and must be its own."""
         self._store, self._agent, self._receive, self._clock = store, agent, receive, clock
         self._worker, self._triggers, self._limits = worker, triggers, limits or TurnLimits()
+        self._meter = meter
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: dict[asyncio.Task[None], Turn] = {}
@@ -177,18 +180,25 @@ class Turns:
         )
         key = (turn.id, turn.attempt)
         self._attempts[key] = attempt
+        began = self._clock.now()
         try:
             ending = await attempt.go()
         except AgentFailed as error:
+            self._took("failed", began)
             await self._again_or_break(turn, error)
         else:
+            self._took(ending.value, began)
             log.info("turn_ended", turn=turn.id, attempt=turn.attempt, ending=ending.value)
             if ending is not Ending.ABANDONED:
                 await self._end_rehearsal(turn, TurnState.DONE)
         finally:
             self._attempts.pop(key, None)
 
+    def _took(self, ending: str, began: Millis) -> None:
+        self._meter(TurnEnded(ending=ending, took_s=max(0, self._clock.now() - began) / 1000))
+
     async def _again_or_break(self, turn: Turn, error: AgentFailed) -> None:
+        self._meter(TurnFailed(code=error.code))
         log.warning("agent_failed", turn=turn.id, attempt=turn.attempt, code=error.code)
         final = error.code in FINAL_CODES or turn.kind is TurnKind.REHEARSAL
         if final or turn.attempt >= self._limits.attempts:
