@@ -1,16 +1,16 @@
 """What a customer's screen shows: only what the store holds. One reader per process feeds the windows that are open
 here.
 
-A window has seen everything up to its watermark n. The reader is woken by hints and sweeps every second; it reads the
-new entries of the conversations that have windows here, so edits and retractions made while a window was away are shown
-when it comes back. It only lays them out: each window shows them at its own speed, in a
-task that lasts as long as there is something to show.
+A window has seen everything up to its watermark n. The reader is woken by hints; it reads the new entries of the
+conversations that have windows here, so edits and retractions made while a window was away are shown when it comes
+back. Every second it asks where all of them stand, many at once, and reads those that moved without a hint. It only
+lays them out: each window shows them at its own speed, in a task that lasts as long as there is something to show.
 """
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,11 +19,13 @@ from bridge.conversation import CUSTOMER_SEES, Conversation, Entry, State, Strea
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, DeskName, SiteId
 from bridge.ports import Clock, Desk, Ended, Shown, Viewer
-from bridge.storage import Changed, Store, Tx
+from bridge.storage import Changed, Head, Store, Tx
 
 log = logs.get(__name__)
 SWEEP_S = 1.0
 PAGE = 500
+SWEEP_PORTION = 500
+"""Of how many conversations one unit asks where they stand."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +81,7 @@ class Showing:
         self._clock = clock
         self.desks = desks if desks is not None else {}
         self._windows: dict[_Key, list[_Window]] = defaultdict(list)
+        self._heads: dict[_Key, Head] = {}
         self._dirty: dict[_Key, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
@@ -104,6 +107,7 @@ class Showing:
             windows.remove(window)
         if not windows:
             self._windows.pop(key, None)
+            self._heads.pop(key, None)
         if window.showing is not None:
             window.showing.cancel()
 
@@ -155,7 +159,7 @@ class Showing:
             if row is None:
                 return None
             entries = _visible(tx, row, after_n, limit)
-            stream = _open_stream(tx, row)
+            stream = _shown(tx.stream(site, conversation), row)
             return Shown(entries=entries, streams=(stream,) if stream else (), epoch=row.epoch)
 
         return await self._store.read(unit)
@@ -197,11 +201,13 @@ class Showing:
                 async with asyncio.timeout(max(0.0, swept_at + SWEEP_S - loop.time())):
                     await self._wake.wait()
             self._wake.clear()
-            if loop.time() >= swept_at + SWEEP_S:
-                swept_at = loop.time()
-                self._dirty.update(dict.fromkeys(self._windows))
             try:
                 await self.step()
+                if self._dirty:
+                    self._wake.set()
+                if loop.time() >= swept_at + SWEEP_S:
+                    swept_at = loop.time()
+                    await self.sweep()
             except StoreUnavailable:
                 log.warning("store_unavailable")
                 await self._rest()
@@ -216,7 +222,9 @@ class Showing:
 
     async def step(self) -> None:
         """Read once for each conversation that was hinted at. One that cannot be read now is tried again."""
-        while self._dirty and not self._stopping:
+        for _ in range(len(self._dirty)):
+            if self._stopping or not self._dirty:
+                return
             key = next(iter(self._dirty))
             del self._dirty[key]
             try:
@@ -224,6 +232,24 @@ class Showing:
             except BaseException:
                 self._dirty[key] = None
                 raise
+
+    async def sweep(self) -> None:
+        """Ask where all conversations that have windows here stand, and lay out those that moved without a hint."""
+        for site, portion in list(self._portions()):
+            heads = await self._store.read(lambda tx, site=site, portion=portion: tx.heads(site, portion))  # type: ignore[misc]
+            for conversation, head in heads.items():
+                key = (site, conversation)
+                if key in self._windows and self._heads.get(key) != head:
+                    self._mark(key)
+            await self.step()
+
+    def _portions(self) -> Iterator[tuple[SiteId, list[ConversationId]]]:
+        by_site: dict[SiteId, list[ConversationId]] = defaultdict(list)
+        for site, conversation in self._windows:
+            by_site[site].append(conversation)
+        for site, conversations in by_site.items():
+            for start in range(0, len(conversations), SWEEP_PORTION):
+                yield site, conversations[start : start + SWEEP_PORTION]
 
     async def stop(self) -> None:
         """End `run`, and let all windows go, so that widgets come back elsewhere."""
@@ -244,12 +270,15 @@ class Showing:
             row = tx.conversation(site, conversation, lock=False)
             if row is None:
                 return None
-            return row, _visible(tx, row, after_n, PAGE), _open_stream(tx, row)
+            return row, _visible(tx, row, after_n, PAGE), tx.stream(site, conversation)
 
         found = await self._store.read(unit)
-        if found is None:
+        if found is None or key not in self._windows:
             return
-        row, entries, stream = found
+        row, entries, written = found
+        mark = (written.turn, written.attempt, written.seq) if written else None
+        self._heads[key] = Head(next_n=row.next_n, epoch=row.epoch, stream=mark)
+        stream = _shown(written, row)
         more = len(entries) == PAGE
         for window in windows:
             # While more is to come, the stream would be ahead of its place.
@@ -260,9 +289,8 @@ class Showing:
             self._mark(key)
 
 
-def _open_stream(tx: Tx, row: Conversation) -> Stream | None:
+def _shown(stream: Stream | None, row: Conversation) -> Stream | None:
     """Return what the agent is writing, if the conversation is the agent's."""
-    stream = tx.stream(row.site, row.id)
     return stream if stream is not None and stream.open and row.state is State.AGENT else None
 
 

@@ -2,6 +2,8 @@
 it in the transaction that keeps what it fires.
 """
 
+import asyncio
+
 from bridge import log as logs
 from bridge.errors import NotFound, StoreUnavailable
 from bridge.events import RungDue
@@ -19,20 +21,28 @@ class Timers:
     def __init__(self, *, store: Store, clock: Clock, receive: Receive) -> None:
         """Take the ports."""
         self._store, self._clock, self._receive = store, clock, receive
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Look every second, until `stop`."""
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 await self.step()
             except StoreUnavailable:
                 log.warning("store_unavailable")
-            await self._clock.sleep(SWEEP_S)
+            await self._rest()
 
     async def stop(self) -> None:
         """End `run`."""
-        self._stopping = True
+        self._stopping.set()
+
+    async def _rest(self) -> None:
+        rest, stopping = asyncio.ensure_future(self._clock.sleep(SWEEP_S)), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({rest, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rest.cancel()
+            stopping.cancel()
 
     async def step(self) -> int:
         """Fire what is due now; return how many."""
