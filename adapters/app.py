@@ -17,9 +17,8 @@ from adapters.slack.config import SlackSettings
 from adapters.slack.parts import SlackParts
 from adapters.slack.parts import create as create_slack
 from adapters.store.files import open_files
-from adapters.store.opening import open_store
+from adapters.store.opening import OpenedStore, open_store
 from adapters.store.schema import REVISIONS
-from adapters.store.sqlite import SqliteStore
 from adapters.web import control, files, health, metrics, openapi
 from adapters.web.answers import Access
 from adapters.wiring import house as house_of
@@ -154,7 +153,7 @@ class _Joined:
     agent: Agent
 
 
-def _join(settings: Settings, store: SqliteStore, kept: Files, agent: Agent | None) -> _Joined:
+def _join(settings: Settings, store: OpenedStore, kept: Files, agent: Agent | None) -> _Joined:
     """Make the engine and the adapters around it. Opens nothing."""
     clock, site = SystemClock(), SiteId(settings.site)
     # Their library loads for a quarter of a second: that comes after the first answer.

@@ -26,8 +26,8 @@ STORE = Suite(
     contracts=("store_contract:StoreContract", "store_contract:LaneContract", "sharing_contract:SharingContract"),
     fake=tuple(f"bridge.test_fakes_store:Test{part}" for part in ("Store", "Lanes", "Sharing")),
     real=tuple(
-        f"adapters.store.test_sqlite_{executor}:Test{part}"
-        for executor in ("inline", "writer")
+        f"adapters.store.test_{place}:Test{part}"
+        for place in ("sqlite_inline", "sqlite_writer", "postgres")
         for part in ("Store", "Lanes", "Sharing")
     ),
 )

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Dialect, Executable, Table
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.elements import ClauseElement
 
 from bridge.errors import StoreUnavailable
@@ -89,6 +88,16 @@ class Statements:
         return prepared
 
 
+class Cursor(Protocol):
+    """What a session needs of a driver's cursor (PEP 249)."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def execute(self, operation: Any, parameters: Any, /) -> Any: ...
+    def executemany(self, operation: Any, parameters: Any, /) -> Any: ...
+    def fetchall(self) -> Sequence[Any]: ...
+
+
 class Session:
     """A connection of the driver inside a transaction that somebody else begins and ends.
 
@@ -99,12 +108,12 @@ class Session:
 
     __slots__ = ("_cursor", "_statements")
 
-    def __init__(self, cursor: DBAPICursor, statements: Statements) -> None:
+    def __init__(self, cursor: Cursor, statements: Statements) -> None:
         """Use this cursor; nothing is begun or ended here."""
         self._cursor = cursor
         self._statements = statements
 
-    def _execute(self, statement: Statement, parameters: Parameters) -> DBAPICursor:
+    def _execute(self, statement: Statement, parameters: Parameters) -> Cursor:
         prepared = self._statements[statement]
         try:
             self._cursor.execute(prepared.sql, prepared.bind(parameters))

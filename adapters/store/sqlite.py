@@ -20,6 +20,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
 from adapters.store.prepared import Statements
+from adapters.store.schema import SQLITE_TABLES
 from adapters.store.units import SqlTx
 from bridge.errors import StoreUnavailable
 from bridge.storage import Tx
@@ -78,6 +79,21 @@ class Database:
         finally:
             self.undo()
 
+    @property
+    def list_tables(self) -> str:
+        """See `schema.Migrated`."""
+        return SQLITE_TABLES
+
+    def ask(self, query: str) -> list[Any]:
+        """See `schema.Migrated`."""
+        return self.raw.execute(query).fetchall()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[Connection]:
+        """See `schema.Migrated`."""
+        with self.transaction("BEGIN IMMEDIATE"):
+            yield self.connection
+
     def execute(self, command: str) -> None:
         """Run a command of transaction control."""
         try:
@@ -134,6 +150,10 @@ class SqliteStore:
 
     async def read(self, unit: Unit[T]) -> T:
         return await self._executor.read(unit)
+
+    async def store_time(self) -> tuple[float, float]:
+        """See `opening.OpenedStore`: whoever shares a file shares the machine's clock."""
+        return time.time() * 1000, time.monotonic()
 
     async def close(self) -> None:
         await self._executor.close()

@@ -55,6 +55,7 @@ INBOX = Table(
     _text("source"),
     _number("at"),
     PrimaryKeyConstraint("site", "source"),
+    Index("inbox_at", "at"),
     sqlite_with_rowid=False,
 )
 

@@ -18,7 +18,7 @@ from adapters.store.opening import open_store
 from adapters.store.sqlite import SqliteStore
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, SourceId
-from bridge.storage import Tx
+from bridge.storage import Store, Tx
 from tests.adapters.store.burst import CONVERSATIONS
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import SITE, T0
@@ -35,6 +35,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
     store = await open_store(f"sqlite:///{path}", busy_ms=50)
+    assert isinstance(store, SqliteStore)
     yield store
     await store.close()
 
@@ -85,7 +86,7 @@ def appends(n: int, text: str = "x") -> Callable[[Tx], int]:
     return unit
 
 
-async def kept(store: SqliteStore) -> list[int]:
+async def kept(store: Store) -> list[int]:
     return [entry.n for entry in await store.read(lambda tx: tx.entries(SITE, C1))]
 
 
@@ -284,7 +285,7 @@ async def test_two_processes_may_share_a_file(path: Path) -> None:
         tx.append(SITE, C1, make.entry(found.next_n))
         tx.save_conversation(dataclasses.replace(found, next_n=found.next_n + 1), was_epoch=1)
 
-    async def task(mine: SqliteStore) -> None:
+    async def task(mine: Store) -> None:
         for _ in range(25):
             await mine.run(unit)
 

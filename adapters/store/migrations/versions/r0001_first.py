@@ -7,6 +7,7 @@ revision = "0001"
 down_revision = None
 
 TABLES = (
+    "schema_info",
     "inbox",
     "conversation",
     "entry",
@@ -25,6 +26,7 @@ TABLES = (
 
 
 def upgrade() -> None:
+    _about()
     _conversations()
     _log()
     _handoffs()
@@ -38,6 +40,16 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
+
+
+def _about() -> None:
+    info = op.create_table(
+        "schema_info",
+        sa.Column("revision", sa.Text(), nullable=False),
+        sa.Column("serves_from", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("revision"),
+    )
+    op.bulk_insert(info, [{"revision": revision, "serves_from": revision}])
 
 
 def _conversations() -> None:
