@@ -1,6 +1,7 @@
 """What happens in Slack's channels -> the bridge's one door. Nothing is acknowledged before it is kept."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from adapters.slack import wire
 from adapters.slack.calls import Json, SlackCalls
@@ -26,6 +27,18 @@ MAX_FOREIGN = 10_000
 """Threads that are known not to be ours; looked at again when there are more."""
 
 
+class FirstRead(Protocol):
+    """Who reads a thread again before anything new from it is heard."""
+
+    async def first_read(self, heard: wire.Heard) -> None:
+        """Return when what was said before is heard, or it takes too long. Raises StoreUnavailable."""
+        ...
+
+    def missed(self, heard: wire.Heard) -> None:
+        """Take note that this could not be kept."""
+        ...
+
+
 class Hearing:
     """Handles events: messages, edits, deletions, own echoes, people who leave."""
 
@@ -46,13 +59,16 @@ class Hearing:
         self._downloads, self._receive, self._lookup = downloads, receive, lookup
         self._order = InOrder(clock, calls.settings.reorder_window_s)
         self._foreign: set[RemoteRef] = set()
+        self._reader: FirstRead | None = None
 
     async def event(self, body: Json) -> None:
         """Handle one event delivery; return when it is kept, or not ours. Raises StoreUnavailable: do not ack."""
         me = await self._me(body)
         happened = wire.read_event(body, me)
-        if isinstance(happened, wire.Heard):
+        if isinstance(happened, wire.OwnEcho):
             await self.heard(happened, me)
+        elif isinstance(happened, wire.Heard):
+            await self._news(happened, me)
         elif isinstance(happened, wire.LeftChannel):
             self._roster.forget(user=happened.user, channel=happened.channel)
             await self._left(happened, me.team, only_channel=happened.channel)
@@ -62,6 +78,21 @@ class Hearing:
                 await self._left(happened, me.team)
         elif isinstance(happened, wire.JoinedChannel):
             self._roster.forget(user=happened.user, channel=happened.channel)
+
+    def read_first(self, reader: FirstRead) -> None:
+        """Ask this one before anything new is heard."""
+        self._reader = reader
+
+    async def _news(self, happened: wire.Heard, me: wire.Me) -> None:
+        """Hear it after what was said before it. What could not be kept comes again, and must not come too late."""
+        if self._reader is not None:
+            await self._reader.first_read(happened)
+        try:
+            await self.heard(happened, me)
+        except Exception:
+            if self._reader is not None:
+                self._reader.missed(happened)
+            raise
 
     async def heard(self, happened: wire.Heard, me: wire.Me) -> None:
         """Handle one message, edit, deletion or echo, in its thread's turn. May be called again with the same."""

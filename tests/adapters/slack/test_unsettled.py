@@ -79,10 +79,9 @@ async def test_a_reply_that_nobody_can_place_yet_comes_again(office: Office) -> 
     assert [d for d in await office.slack.deliveries("message") if d["reason"] == "timeout"]
 
 
-async def test_other_peoples_threads_are_looked_at_once_at_most(by_http: Stage) -> None:
-    """Talk in threads that are not ours costs no call where Slack says who began them."""
+async def test_other_peoples_threads_cost_no_call(by_http: Stage) -> None:
+    """Talk in threads that are not ours is not looked up, since Slack says who began them."""
     one = await by_http.opened()
-    calls = len(await by_http.slack.calls("conversations.replies"))
     other = await by_http.slack.say(DANA, "lunch?", channel=SUPPORT)
     for text in ("yes", "no"):
         await by_http.slack.say(LEE, text, channel=SUPPORT, thread_ts=other)
@@ -90,4 +89,4 @@ async def test_other_peoples_threads_are_looked_at_once_at_most(by_http: Stage) 
     await until(lambda: by_http.door.of(OperatorSaid))
 
     assert [event.text for event in by_http.door.of(OperatorSaid)] == ["the end"]
-    assert len(await by_http.slack.calls("conversations.replies")) == calls
+    assert other not in [call["args"]["ts"] for call in await by_http.slack.calls("conversations.replies")]
