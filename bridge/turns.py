@@ -3,7 +3,7 @@ when it fails. Several processes may run turns; a lease says whose it is, and on
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bridge import grounding
@@ -39,11 +39,15 @@ class Turns:
         triggers: Triggers,
         limits: TurnLimits | None = None,
         meter: Meter = unmetered,
+        on_change: Callable[[Changed], None] = lambda _: None,
     ) -> None:
-        """Take the ports. `worker` names this process in leases and must be its own."""
+        """Take the ports. `worker` names this process in leases and must be its own. `on_change` is told of turns that
+        are given back.
+        """
         self._store, self._agent, self._receive, self._clock = store, agent, receive, clock
         self._worker, self._triggers, self._limits = worker, triggers, limits or TurnLimits()
         self._meter = meter
+        self._on_change = on_change
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: dict[asyncio.Task[None], Turn] = {}
@@ -105,18 +109,35 @@ class Turns:
         return True
 
     async def stop(self, grace_s: float = 10.0) -> None:
-        """Start nothing more, let running turns finish for at most `grace_s`, then give them back to others."""
+        """Start nothing more, let running turns finish for at most `grace_s`, then give them back to others. May be
+        called twice.
+        """
         self._stopping = True
         self._wake.set()
-        left = dict(self._running)
-        if left:
-            await self._first(asyncio.wait(set(left)), self._clock.sleep(grace_s))
-        unfinished = {task: turn for task, turn in left.items() if not task.done()}
+        if self._running:
+            await self._first(self._all_over(), self._clock.sleep(grace_s))
+        unfinished = {task: turn for task, turn in self._running.items() if not task.done()}
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
         for turn in unfinished.values():
+            await self._leave(turn)
+
+    async def _all_over(self) -> None:
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    async def _leave(self, turn: Turn) -> None:
+        """Give a turn back at the end of this process, and tell the others. Nobody's if the store is away: its lease
+        runs out.
+        """
+        try:
             await self._give_back(turn)
+        except StoreUnavailable:
+            log.warning("store_unavailable")
+            return
+        log.info("turn_given_back", turn=turn.id, conversation=turn.conversation, attempt=turn.attempt)
+        self._on_change(Changed(site=turn.site, conversation=turn.conversation, turn=True))
 
     # --- claiming
 
@@ -127,6 +148,9 @@ class Turns:
     async def _start(self) -> bool:
         turn = await self._claim()
         if turn is None:
+            return False
+        if self._stopping:
+            await self._leave(turn)
             return False
         task = asyncio.create_task(self._serve(turn))
         self._running[task] = turn
