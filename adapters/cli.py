@@ -194,7 +194,7 @@ def manifest_slack(
 @app.command()
 def migrate(config: ConfigOption = None) -> None:
     """Bring the database up to date, as `serve` does at its start."""
-    from adapters.store.opening import open_store
+    from adapters.store.opening import open_store, shown
     from bridge.settings import load
 
     settings = load(file=config, for_="tool")
@@ -203,7 +203,7 @@ def migrate(config: ConfigOption = None) -> None:
         await (await open_store(settings.database_url)).close()
 
     asyncio.run(work())
-    say(f"{settings.database_url} is up to date")
+    say(f"{shown(settings.database_url)} is up to date")
 
 
 KeysArgument = Annotated[list[str] | None, typer.Argument(help="Keys that `list` shows.", show_default=False)]

@@ -63,10 +63,11 @@ class Settings(BaseSettings):
     base_url: WebAddress = Field(
         "", description="how the world reaches the bridge, as in https://bridge.example.com; empty: http://HOST:PORT"
     )
-    database_url: Annotated[str, Field(pattern=r"^sqlite:///.+")] = Field(
-        "sqlite:///handoff.db", description="where everything is kept: sqlite:///PATH"
+    database_url: Annotated[str, Field(pattern=r"^(sqlite:///.+|postgres(ql(\+psycopg)?)?://.*)")] = Field(
+        "sqlite:///handoff.db",
+        description="where everything is kept: sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/DATABASE",
     )
-    files_url: str = Field("", description="folder for files; empty: `files` beside the database")
+    files_url: str = Field("", description="folder for files; empty: `files` beside the database, or in PostgreSQL")
     secret_key: Secrets = Field(
         (),
         description="signs tokens and links, 32 characters or more; of several, with commas between, the first signs",
@@ -111,10 +112,13 @@ class Settings(BaseSettings):
         return (self.base_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
-    def files_folder(self) -> Path:
-        """Where files are kept."""
-        beside = Path(self.database_url.removeprefix("sqlite:///").split("?")[0]).parent / "files"
-        return Path(self.files_url.removeprefix("file://")) if self.files_url else beside
+    def files_folder(self) -> Path | None:
+        """Where files are kept; None: in the database itself."""
+        if self.files_url:
+            return Path(self.files_url.removeprefix("file://"))
+        if not self.database_url.startswith("sqlite:///"):
+            return None
+        return Path(self.database_url.removeprefix("sqlite:///").split("?")[0]).parent / "files"
 
     @property
     def call_timeout_s(self) -> float:
@@ -250,7 +254,7 @@ def _line(item: ErrorDetails, claimed: Mapping[str, str], file: str) -> str:
 
 _PATTERNS = {
     "channels": "must be a channel's ID such as C0123456789; it stands at the end of the channel's details in Slack",
-    "database_url": "must be sqlite:///PATH; this version keeps everything in SQLite",
+    "database_url": "must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE",
     "command": "must look like /return: lower-case letters, digits, - and _",
     "name": "must be lower-case letters, digits, - and _",
     "site": "must be lower-case letters, digits, - and _",

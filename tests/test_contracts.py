@@ -55,7 +55,7 @@ PORTS = {
     "Files": Suite(
         contracts=("files_contract:FilesContract",),
         fake=("bridge.test_fakes_files:TestFiles",),
-        real=("adapters.store.test_files:TestFiles",),
+        real=("adapters.store.test_files:TestFiles", "adapters.store.test_pieces:TestFiles"),
     ),
     "Lookup": Suite(
         contracts=("lookup_contract:LookupContract",),

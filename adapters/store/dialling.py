@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -53,10 +54,11 @@ def name_of(url: str) -> str:
     return f"{scheme}://{parts.get('host', '')}/{parts.get('dbname', '')}"
 
 
-def connect(server: Server) -> Link:
-    """Open a connection and make it ready for units. Blocks for at most `connect_s`.
+def open_connection(server: Server, statement_ms: int = 0) -> psycopg.Connection[Any]:
+    """Connect, in autocommit. Blocks for at most `connect_s`. `statement_ms`: when the server gives a statement up, 0
+    never.
 
-    Raises StoreUnavailable if the server cannot be reached, SettingsError if the URL cannot be read.
+    Raises psycopg.Error if the server cannot be reached, SettingsError if the URL cannot be read.
     """
     try:
         connection = psycopg.connect(
@@ -73,7 +75,26 @@ def connect(server: Server) -> Link:
             tcp_user_timeout=10_000,
         )
     except psycopg.ProgrammingError:
-        raise unreadable(server.url) from None
+        raise SettingsError(
+            f"the database URL ({server.url.partition('://')[0]}://...) cannot be read: write "
+            "postgresql://USER:PASSWORD@HOST:5432/DATABASE, special characters of the password as %XX"
+        ) from None
+    if statement_ms:
+        try:
+            connection.execute(f"SET statement_timeout = {statement_ms}".encode())
+        except psycopg.Error:
+            connection.close()
+            raise
+    return connection
+
+
+def connect(server: Server) -> Link:
+    """Open a connection and make it ready for units. Blocks for at most `connect_s`.
+
+    Raises StoreUnavailable if the server cannot be reached or does not obey.
+    """
+    try:
+        connection = open_connection(server)
     except psycopg.Error as error:
         raise StoreUnavailable(f"{server.name} cannot be reached: {reason(error)}") from None
     link = Link(connection, prepare=server.prepare)
@@ -90,14 +111,6 @@ def conninfo(url: str) -> str:
     """Return the URL as libpq reads it: without the name of a driver."""
     scheme, mark, rest = url.partition("://")
     return f"{scheme.partition('+')[0]}{mark}{rest}"
-
-
-def unreadable(url: str) -> SettingsError:
-    """Return what to tell about a URL that cannot be read, without repeating it."""
-    return SettingsError(
-        f"the database URL ({url.partition('://')[0]}://...) cannot be read: write "
-        "postgresql://USER:PASSWORD@HOST:5432/DATABASE, special characters of the password as %XX"
-    )
 
 
 def reason(error: psycopg.Error) -> str:

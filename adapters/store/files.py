@@ -12,12 +12,13 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from bridge.conversation import FileRef
 from bridge.errors import NotFound, SettingsError, StoreUnavailable, TooLarge
 from bridge.ids import FileId, SiteId, mint
 from bridge.media import HEAD_BYTES, harmless_name, sniff
+from bridge.ports import Files
 from bridge.storage import Store
 
 T = TypeVar("T")
@@ -65,6 +66,9 @@ class FolderFiles:
     async def ref(self, file: FileId) -> FileRef:
         return (await self._known(file))[0]
 
+    async def close(self) -> None:
+        """Nothing is open in between."""
+
     async def _known(self, file: FileId) -> tuple[FileRef, str]:
         found = await self._store.read(lambda tx: tx.file(self._site, file))
         if found is None:
@@ -75,11 +79,27 @@ class FolderFiles:
         return self._folder / digest[:2] / digest
 
 
-async def open_files(folder: Path, store: Store, site: SiteId) -> FolderFiles:
-    """Make the folder, readable by its owner only, and forget what a crash left half written.
+class OpenedFiles(Files, Protocol):
+    """Files, and how to let go of them."""
 
-    One process at a time may use a folder. Raises SettingsError, in one line, if it cannot be written.
+    async def close(self) -> None:
+        """Finish what is being done. May be called twice."""
+        ...
+
+
+async def open_files(folder: Path | None, store: Store, site: SiteId) -> OpenedFiles:
+    """Open the files of a site: in this folder, or, where there is none, in the store's own PostgreSQL.
+
+    A folder is made, readable by its owner only, and what a crash left half written is forgotten; one process at a time
+    may use it. Raises SettingsError, in one line, if it cannot be written.
     """
+    if folder is None:
+        from adapters.store.pieces import PieceFiles
+        from adapters.store.postgres import PostgresStore
+
+        if not isinstance(store, PostgresStore):
+            raise SettingsError("HANDOFF_FILES_URL: name a folder for files")
+        return PieceFiles(store.server, store, site)
     try:
         await asyncio.to_thread(_prepare, folder)
     except OSError as error:

@@ -66,6 +66,15 @@ async def open_store(url: str, *, mounts: str | None = None, busy_ms: int = 5000
     return SqliteStore(WriterThread(writer, reader))
 
 
+def shown(url: str) -> str:
+    """Return the URL as people may see it: without a password."""
+    if url.partition("://")[0] not in POSTGRES:
+        return url
+    from adapters.store.dialling import name_of
+
+    return name_of(url)
+
+
 def refuse_network_folder(path: Path, mounts: str) -> None:
     """Raise SettingsError if the file would lie on a network file system, as the mount table tells."""
     folder = path.resolve().parent

@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.store.dialling import Server, conninfo, reason, unreadable
+from adapters.store.dialling import Server, open_connection, reason
 from adapters.store.schema import POSTGRES_TABLES
 from bridge.errors import SettingsError, StoreUnavailable
 
@@ -65,17 +65,8 @@ class PostgresSchema:
             engine.dispose()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        url = self._server.url
         try:
-            return psycopg.connect(
-                conninfo(url),
-                autocommit=True,
-                prepare_threshold=None,
-                connect_timeout=self._server.connect_s,
-                client_encoding="utf8",
-            )
-        except psycopg.ProgrammingError:
-            raise unreadable(url) from None
+            return open_connection(self._server)
         except psycopg.Error as error:
             raise SettingsError(f"{self._server.name} cannot be reached: {reason(error)}") from None
 

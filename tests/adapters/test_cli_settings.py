@@ -168,9 +168,9 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
         "HANDOFF_PORT: input should be less than or equal to 65535",
     ),
     "another database": (
-        {"HANDOFF_DATABASE_URL": "postgres://u:canary@db/x"},
+        {"HANDOFF_DATABASE_URL": "mysql://u:canary@db/x"},
         FILE,
-        "HANDOFF_DATABASE_URL: must be sqlite:///PATH; this version keeps everything in SQLite",
+        "HANDOFF_DATABASE_URL: must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE",
     ),
     "a key without its role": (
         {"HANDOFF_API_KEYS": LONG},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.store.files import FolderFiles, open_files
+from adapters.store.files import FolderFiles, OpenedFiles, open_files
 from adapters.store.opening import open_store
 from bridge.errors import NotFound, SettingsError, StoreUnavailable, TooLarge
 from bridge.ids import SiteId
@@ -24,7 +24,7 @@ async def store() -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def files(store: Store, tmp_path: Path) -> FolderFiles:
+async def files(store: Store, tmp_path: Path) -> OpenedFiles:
     return await open_files(tmp_path / "files", store, SITE)
 
 
@@ -36,7 +36,7 @@ class TestFiles(FilesContract):
     """All of them."""
 
 
-async def test_the_same_bytes_lie_there_once(files: FolderFiles, tmp_path: Path) -> None:
+async def test_the_same_bytes_lie_there_once(files: OpenedFiles, tmp_path: Path) -> None:
     """Content is kept under its SHA-256, readable by its owner only."""
     await put(files, PNG, "one.png")
     await put(files, PNG, "two.png")
@@ -47,7 +47,7 @@ async def test_the_same_bytes_lie_there_once(files: FolderFiles, tmp_path: Path)
     assert stat.S_IMODE(kept(tmp_path)[0].stat().st_mode) == 0o600
 
 
-async def test_nothing_is_left_of_what_was_refused(files: FolderFiles, tmp_path: Path) -> None:
+async def test_nothing_is_left_of_what_was_refused(files: OpenedFiles, tmp_path: Path) -> None:
     """A file over the limit leaves no bytes behind."""
     with pytest.raises(TooLarge):
         await put(files, PNG, limit=100)
@@ -55,7 +55,7 @@ async def test_nothing_is_left_of_what_was_refused(files: FolderFiles, tmp_path:
     assert kept(tmp_path) == []
 
 
-async def test_nothing_half_written_survives_a_restart(files: FolderFiles, store: Store, tmp_path: Path) -> None:
+async def test_nothing_half_written_survives_a_restart(files: OpenedFiles, store: Store, tmp_path: Path) -> None:
     """What a crash left in the middle of a file is removed at the next start; whole files stay."""
     file = await put(files, PNG)
     (tmp_path / "files" / "partial" / "tmpabc").write_bytes(b"half")
@@ -65,7 +65,7 @@ async def test_nothing_half_written_survives_a_restart(files: FolderFiles, store
     assert await content(again, file.id) == PNG
 
 
-async def test_a_file_without_a_row_was_not_kept(files: FolderFiles, store: Store, tmp_path: Path) -> None:
+async def test_a_file_without_a_row_was_not_kept(files: OpenedFiles, store: Store, tmp_path: Path) -> None:
     """Where the store fails, `put` fails; the bytes that lie there already serve the next try."""
     await store.close()
     with pytest.raises(StoreUnavailable):
@@ -78,7 +78,7 @@ async def test_a_file_without_a_row_was_not_kept(files: FolderFiles, store: Stor
     await fresh.close()
 
 
-async def test_lost_bytes_are_not_found(files: FolderFiles, tmp_path: Path) -> None:
+async def test_lost_bytes_are_not_found(files: OpenedFiles, tmp_path: Path) -> None:
     """A row whose bytes are gone answers NotFound, before the first byte."""
     file = await put(files, PNG)
     kept(tmp_path)[0].unlink()
@@ -87,7 +87,7 @@ async def test_lost_bytes_are_not_found(files: FolderFiles, tmp_path: Path) -> N
         await files.read(file.id)
 
 
-async def test_a_site_sees_its_own_files_only(files: FolderFiles, store: Store, tmp_path: Path) -> None:
+async def test_a_site_sees_its_own_files_only(files: OpenedFiles, store: Store, tmp_path: Path) -> None:
     """Another site on the same bridge does not find a file, even with its id."""
     file = await put(files, PNG)
     other = FolderFiles(tmp_path / "files", store, SiteId("rival"))
@@ -96,7 +96,7 @@ async def test_a_site_sees_its_own_files_only(files: FolderFiles, store: Store, 
         await other.read(file.id)
 
 
-async def test_a_disk_that_fails_is_named(files: FolderFiles, tmp_path: Path) -> None:
+async def test_a_disk_that_fails_is_named(files: OpenedFiles, tmp_path: Path) -> None:
     """What the file system refuses becomes StoreUnavailable: the sender tries again."""
     (tmp_path / "files" / "partial").rmdir()
 
