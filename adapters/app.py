@@ -11,17 +11,14 @@ from typing import Any
 
 from aiohttp import web
 
-from adapters import agents, directline
-from adapters.clock import SystemClock
+from adapters import agents, directline, wiring
+from adapters.shelf import Shelf, open_shelf
 from adapters.slack.config import SlackSettings
-from adapters.slack.parts import SlackParts
+from adapters.slack.parts import HUSH_WITHIN_S, SlackParts
 from adapters.slack.parts import create as create_slack
-from adapters.store.files import open_files
-from adapters.store.opening import OpenedStore, open_store
 from adapters.store.schema import REVISIONS
-from adapters.web import control, files, health, metrics, openapi
+from adapters.web import control, draining, files, health, metrics, openapi
 from adapters.web.answers import Access
-from adapters.wiring import house as house_of
 from bridge import log as logs
 from bridge import routing
 from bridge.conversation import Conversation, Customer, FileRef
@@ -32,13 +29,14 @@ from bridge.ids import ConversationId, CustomerId, SiteId
 from bridge.judging import House
 from bridge.letters import DeadLetters
 from bridge.pacing import Pace
-from bridge.ports import Agent, Clock, Files
+from bridge.ports import Agent, Clock
 from bridge.settings import Settings
 from bridge.storage import Store
 
 log = logs.get(__name__)
 MAX_BODY_BYTES = 64 * 1024 * 1024
-DRAIN_S = 5.0
+FINISH_WITHIN_S = 1.0
+"""How long requests that are under way may take at the very end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +52,7 @@ class Bridge:
 
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Blocks."""
-    logs.configure(level=settings.log.level, form=settings.log.format, secrets=_secrets(settings))
+    logs.configure(level=settings.log.level, form=settings.log.format, secrets=wiring.secrets(settings))
     run_loop(until_stopped(serving(settings)))
 
 
@@ -96,24 +94,38 @@ async def serving(
     async with contextlib.AsyncExitStack() as stack:
         door = stack.enter_context(_socket(settings))
         settings = settings.model_copy(update={"port": door.getsockname()[1]})
-        store = await open_store(settings.database_url)
-        stack.push_async_callback(store.close)
-        kept = await open_files(settings.files_folder, store, SiteId(settings.site))
-        joined = _join(settings, store, kept, agent)
+        shelf = await open_shelf(settings, stack)
+        joined = _join(settings, shelf, agent)
         if (close := getattr(joined.agent, "close", None)) is not None:
             stack.push_async_callback(close)
         if more_routes is not None:
             more_routes(joined.app, joined.bridge)
+        stack.push_async_callback(joined.slack.stop)
         stack.push_async_callback(joined.bridge.engine.stop)
         joined.bridge.engine.start([joined.slack.desk])
-        stack.push_async_callback(joined.slack.stop)
         await stack.enter_async_context(_listening(joined.app, door))
         _collect_garbage_from_here_on()
-        stack.push_async_callback(joined.bridge.directline.close)
+        stack.push_async_callback(_drain, joined)
         await asyncio.to_thread(joined.house.triggers.read_rules)
         await joined.slack.start()
         log.info("listening", url=settings.public_url, mode=settings.slack.mode)
         yield joined.bridge
+
+
+async def _drain(joined: "_Joined") -> None:
+    """Let the world see that this process stops, and others take over; then what is at hand is finished.
+
+    At most 10 s in all: here 4 for Slack's payloads and the agent's runs, then 1 for requests under way, 5 for posts.
+    """
+    loop = asyncio.get_running_loop()
+    hushed_at = loop.time() + HUSH_WITHIN_S
+    joined.bridge.engine.say_draining()
+    hushing = asyncio.create_task(joined.slack.hush())
+    await asyncio.gather(joined.bridge.directline.close(), joined.bridge.engine.drain())
+    _, late = await asyncio.wait({hushing}, timeout=max(0.0, hushed_at - loop.time()))
+    for task in late:
+        task.cancel()
+    await asyncio.gather(hushing, return_exceptions=True)
 
 
 def _collect_garbage_from_here_on() -> None:
@@ -135,7 +147,7 @@ def _socket(settings: Settings) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def _listening(app: web.Application, door: socket.socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_S)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_WITHIN_S)
     await runner.setup()
     try:
         await web.SockSite(runner, door).start()
@@ -153,17 +165,29 @@ class _Joined:
     agent: Agent
 
 
-def _join(settings: Settings, store: OpenedStore, kept: Files, agent: Agent | None) -> _Joined:
+def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
     """Make the engine and the adapters around it. Opens nothing."""
-    clock, site = SystemClock(), SiteId(settings.site)
+    store, clock, kept, site = shelf.store, shelf.clock, shelf.files, SiteId(settings.site)
     # Their library loads for a quarter of a second: that comes after the first answer.
-    house = house_of(settings, rules_later=True)
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
-    links = files.Links(site=site, base_url=settings.public_url, keys=_keys(settings), clock=clock)
+    house = wiring.house(settings, rules_later=True)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[draining.refusing(lambda: engine.draining)])
+    links = files.Links(site=site, base_url=settings.public_url, keys=wiring.keys(settings), clock=clock)
     link = files.add_routes(app, links=links, files=kept, store=store)
-    speaker = agent or _agent(settings, link)
-    grace_ms = int(settings.unclear_grace_s * 1000)
-    engine = Engine(EngineParts(store=store, clock=clock, house=house, agent=speaker, grace_ms=grace_ms, pace=Pace()))
+    speaker = agent or _agent(settings, link, clock)
+    engine = Engine(
+        EngineParts(
+            store=store,
+            clock=clock,
+            house=house,
+            agent=speaker,
+            grace_ms=int(settings.unclear_grace_s * 1000),
+            pace=Pace(),
+            site=site,
+            hints=shelf.hints,
+            shared=shelf.shared,
+            reports=shelf.reports,
+        )
+    )
     slack = create_slack(
         _slack(settings),
         site=site,
@@ -173,6 +197,7 @@ def _join(settings: Settings, store: OpenedStore, kept: Files, agent: Agent | No
         queues={queue.name: queue for queue in house.directory.queues},
         clock=clock,
         dead_letters=DeadLetters(store, clock, engine.changed),
+        lease=engine.lease,
     )
     widget = directline.create(
         _directline(settings),
@@ -225,17 +250,19 @@ def _add_operations(
         return ""
 
     async def engine_works() -> str:
-        return "" if engine.running else "background work has ended; see the log, then restart the process"
+        return "; ".join(trouble.says for trouble in engine.troubles() if not trouble.serves)
 
     async def slack_answers() -> str:
-        connected = (await slack.health())["connections"]
-        return "no Socket Mode connection to Slack yet" if connected == 0 else ""
+        told = await slack.health()
+        if told["connections"] != 0 or told["is_listener"] is False:  # None: HTTP mode; False: another process listens
+            return ""
+        return "no Socket Mode connection to Slack yet"
 
     probes: dict[str, health.Probe] = {"store": store_answers, "engine": engine_works, "slack": slack_answers}
     health.add_routes(app, probes=probes, config=health.config_version(settings), schema=REVISIONS[-1])
 
 
-def _agent(settings: Settings, link: Callable[[FileRef], str]) -> Agent:
+def _agent(settings: Settings, link: Callable[[FileRef], str], clock: Clock) -> Agent:
     section = settings.agent
     return agents.create(
         section.kind,
@@ -243,6 +270,7 @@ def _agent(settings: Settings, link: Callable[[FileRef], str]) -> Agent:
         secret=section.secret.get_secret_value() if section.secret else "",
         name=section.name,
         link=link,
+        now_s=lambda: clock.now() / 1000,
     )
 
 
@@ -262,7 +290,7 @@ def _slack(settings: Settings) -> SlackSettings:
 def _directline(settings: Settings) -> directline.DirectLineSettings:
     section = settings.directline
     return directline.DirectLineSettings(
-        signing_secrets=_keys(settings),
+        signing_secrets=wiring.keys(settings),
         secret=section.secret.get_secret_value() if section.secret else None,
         base_url=settings.base_url or None,
         trusted_origins=tuple(section.trusted_origins),
@@ -270,17 +298,3 @@ def _directline(settings: Settings) -> directline.DirectLineSettings:
         agent_name=settings.agent.name,
         public_label=settings.public_label,
     )
-
-
-def _keys(settings: Settings) -> tuple[str, ...]:
-    return tuple(key.get_secret_value() for key in settings.secret_key)
-
-
-def _secrets(settings: Settings) -> list[str]:
-    slack = settings.slack
-    given = [slack.bot_token, slack.app_token, slack.signing_secret, settings.directline.secret, settings.agent.secret]
-    return [
-        *_keys(settings),
-        *(key.key.get_secret_value() for key in settings.api_keys),
-        *(secret.get_secret_value() for secret in given if secret is not None),
-    ]

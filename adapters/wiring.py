@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import time
 from string import Formatter
+from urllib.parse import urlsplit
 
 from bridge.errors import SettingsError
 from bridge.ids import ChannelId, DeskName, QueueName
@@ -134,3 +135,25 @@ def _pieces(text: str) -> Iterator[tuple[int, int, int]]:
 
 def _time(minutes: int) -> time:
     return time.max if minutes == 24 * 60 else time(minutes // 60, minutes % 60)
+
+
+def keys(settings: Settings) -> tuple[str, ...]:
+    """Return the keys that sign tokens and links; the first one signs."""
+    return tuple(key.get_secret_value() for key in settings.secret_key)
+
+
+def secrets(settings: Settings) -> list[str]:
+    """Return every secret, for whoever keeps them out of the log."""
+    slack = settings.slack
+    given = [slack.bot_token, slack.app_token, slack.signing_secret, settings.directline.secret, settings.agent.secret]
+    return [
+        *keys(settings),
+        *(key.key.get_secret_value() for key in settings.api_keys),
+        *(secret.get_secret_value() for secret in given if secret is not None),
+        urlsplit(settings.database_url).password or "",
+    ]
+
+
+def is_shared(database_url: str) -> bool:
+    """Whether several processes may work on this database: one in a server, not in a file."""
+    return not database_url.startswith("sqlite")

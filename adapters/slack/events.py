@@ -16,6 +16,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
+from slack_sdk.signature import Clock as SignatureClock
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -39,7 +40,8 @@ class Door:
         """Take the settings and the two who handle what comes."""
         self._settings, self._hearing, self._acting, self._clock = settings, hearing, acting, clock
         self._app = self._bolt()
-        self._verifier = SignatureVerifier(settings.signing_secret) if settings.signing_secret else None
+        secret = settings.signing_secret
+        self._verifier = SignatureVerifier(secret, clock=_Seconds(clock)) if secret else None
         self.last_event_at: int | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -137,6 +139,16 @@ class Door:
         app.shortcut(ANY)(shortcut)
         app.view(ANY)(submitted)
         app.view_closed(ANY)(closed)
+
+
+class _Seconds(SignatureClock):
+    """Our clock, as the SDK asks for the time: a signature is judged by the time that all processes agree on."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        return self._clock.now() / 1000
 
 
 async def _ssl_check(_request: web.Request) -> web.Response:

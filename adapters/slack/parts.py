@@ -1,6 +1,7 @@
 """Puts the Slack desk together."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ from bridge.ports import Clock, Files, Lookup, Receive
 from bridge.routing import Queue
 
 log = logs.get("slack.parts")
+HUSH_WITHIN_S = 4.0
+"""How long to wait for what Slack sent before a stop; Slack delivers again what was not acknowledged."""
+HUSH_AGAIN_WITHIN_S = 1.0
 FIRST_ROUND_S = 3.0
 """How long the sockets wait for the threads to be read: what Slack delivers again comes after what it never delivered.
 """
@@ -80,8 +84,10 @@ class SlackParts:
         await asyncio.gather(self.hearing.stop(), self.acting.stop())
 
     async def stop(self) -> None:
-        """Do `hush`, then close what the desk sends by. May be called twice."""
-        await self.hush()
+        """Do `hush`, for a moment at most, then close what the desk sends by. May be called twice."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HUSH_AGAIN_WITHIN_S):
+                await self.hush()
         await self.calls.stop()
 
     async def health(self) -> Mapping[str, object]:
