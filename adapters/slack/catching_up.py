@@ -70,6 +70,7 @@ class CatchingUp:
         self._missed: set[RemoteRef] = set()
         self._seen: dict[RemoteRef, Millis] = {}
         self._rests_until = Millis(0)
+        self._is_stopped = False
         hearing.read_first(self)
 
     def begin(self) -> None:
@@ -89,7 +90,8 @@ class CatchingUp:
             await asyncio.wait({self._task}, timeout=within_s)
 
     async def stop(self) -> None:
-        """Break off. What was not read is read after the next start. May be called twice."""
+        """Break off for good. What was not read is read after the next start. May be called twice."""
+        self._is_stopped = True
         tasks = [task for task in (self._later, self._task) if task is not None]
         for task in tasks:
             task.cancel()
@@ -109,7 +111,7 @@ class CatchingUp:
     async def first_read(self, heard: wire.Heard) -> None:
         """Return when the thread was read since the last gap, or after `HOLD_S`. Raises StoreUnavailable."""
         root = remote_ref(heard.channel, heard.root_ts)
-        if not self._in_doubt(root, heard.root_ts):
+        if self._is_stopped or not self._in_doubt(root, heard.root_ts):
             return
         reading = self._waiting.get(root)
         if reading is None:
@@ -140,7 +142,7 @@ class CatchingUp:
     # --- reading
 
     def _work(self) -> None:
-        if self._task is None or self._task.done():
+        if not self._is_stopped and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._rounds())
 
     async def _rounds(self) -> None:
