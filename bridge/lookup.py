@@ -7,6 +7,9 @@ from bridge.ids import ConversationId, DeskName, HandoffId, OperatorId, RemoteRe
 from bridge.routing import Directory
 from bridge.storage import Store
 
+ALL = 1_000_000
+"""More than can be open at once: threads that are to be read again must not be left out."""
+
 
 class StoreLookup:
     """Implements `ports.Lookup` on the store."""
@@ -30,8 +33,8 @@ class StoreLookup:
         return found[0] if found else None
 
     async def open_handoffs(self, site: SiteId, operator: OperatorId | None = None) -> list[Handoff]:
-        """Return open handoffs, oldest first."""
-        return await self._store.read(lambda tx: tx.open_handoffs(site, operator=operator))
+        """Return all open handoffs, oldest first."""
+        return await self._store.read(lambda tx: tx.open_handoffs(site, operator=operator, limit=ALL))
 
     async def conversation(self, site: SiteId, conversation: ConversationId) -> Conversation | None:
         """Return it."""

@@ -1,13 +1,14 @@
 """Lookups over a store and over a list keep the same contract."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from bridge.conversation import Conversation, Handoff
 from bridge.fakes.clock import ManualClock
 from bridge.fakes.widget import FakeLog, FakeLookup, FakeState
-from bridge.ids import ConversationId
+from bridge.ids import ConversationId, HandoffId, Ticket
 from bridge.lookup import StoreLookup
 from bridge.ports import Lookup
 from bridge.storage import Store
@@ -51,6 +52,14 @@ class Archive:
         return [row for row in found if row is not None]
 
 
+def _like(one: Handoff, number: int) -> Handoff:
+    own = ConversationId(f"busy-{number}")
+    envelope = one.envelope.model_copy(update={"id": f"env-busy-{number}"})
+    handoff, ticket = HandoffId(f"busy-{number}"), Ticket(f"B-{number}")
+    thread = replace(one.thread, root=None)
+    return replace(one, id=handoff, ticket=ticket, conversation=own, envelope=envelope, thread=thread)
+
+
 class TestStoreLookup(LookupContract):
     """`lookup.StoreLookup`, on each store."""
 
@@ -58,6 +67,16 @@ class TestStoreLookup(LookupContract):
     async def archive(self, store: Store) -> Archive:
         """Told through the front door."""
         return Archive(await told(store))
+
+    async def test_none_of_many_is_left_out(self, archive: Archive) -> None:
+        """On a busy day too each open handoff is listed: its thread has to be read after a gap."""
+        store, before = archive.story.store, await archive.lookup.open_handoffs(SITE)
+        more = [_like(before[0], number) for number in range(250)]
+        for one in more:
+            await store.run(lambda tx, one=one: tx.insert_handoff(one))  # type: ignore[misc]
+
+        found = {one.id for one in await archive.lookup.open_handoffs(SITE)}
+        assert found == {one.id for one in (*before, *more)}
 
 
 class TestFakeLookup(LookupContract):
