@@ -61,19 +61,7 @@ def open_connection(server: Server, statement_ms: int = 0) -> psycopg.Connection
     Raises psycopg.Error if the server cannot be reached, SettingsError if the URL cannot be read.
     """
     try:
-        connection = psycopg.connect(
-            conninfo(server.url),
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=server.connect_s,
-            client_encoding="utf8",
-            application_name="handoff-bridge",
-            # A peer that is gone without a word is noticed: https://www.postgresql.org/docs/current/libpq-connect.html
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            tcp_user_timeout=10_000,
-        )
+        connection = psycopg.connect(conninfo(server.url), autocommit=True, prepare_threshold=None, **_words(server))
     except psycopg.ProgrammingError:
         raise SettingsError(
             f"the database URL ({server.url.partition('://')[0]}://...) cannot be read: write "
@@ -86,6 +74,33 @@ def open_connection(server: Server, statement_ms: int = 0) -> psycopg.Connection
             connection.close()
             raise
     return connection
+
+
+async def open_listener(server: Server, channel: str) -> psycopg.AsyncConnection[Any]:
+    """Connect to hear what is said on the channel. Raises psycopg.Error if the server cannot be reached."""
+    connection = await psycopg.AsyncConnection.connect(conninfo(server.url), autocommit=True, **_words(server))
+    try:
+        await connection.execute(f"LISTEN {channel}".encode())
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def _words(server: Server) -> dict[str, Any]:
+    """Return what every connection says, beside its URL. See
+    https://www.postgresql.org/docs/current/libpq-connect.html.
+    """
+    return {
+        "connect_timeout": server.connect_s,
+        "client_encoding": "utf8",
+        "application_name": "handoff-bridge",
+        # A peer that is gone without a word is noticed.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
 
 
 def connect(server: Server) -> Link:
@@ -113,7 +128,7 @@ def conninfo(url: str) -> str:
     return f"{scheme.partition('+')[0]}{mark}{rest}"
 
 
-def reason(error: psycopg.Error) -> str:
+def reason(error: BaseException) -> str:
     """Return why a connection failed, in one line and without the address, which repeats what the URL says."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("\t")]
     last = lines[-1] if lines else type(error).__name__

@@ -13,6 +13,7 @@ from bridge.errors import SettingsError
 from bridge.storage import Store
 
 if TYPE_CHECKING:
+    from adapters.store.hints import PostgresHints
     from adapters.store.postgres import PostgresStore
 
 POSTGRES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
@@ -64,6 +65,23 @@ async def open_store(url: str, *, mounts: str | None = None, busy_ms: int = 5000
     refuse_network_folder(path, mounts)
     writer, reader = await asyncio.to_thread(_open_file, path, busy_ms, update=update)
     return SqliteStore(WriterThread(writer, reader))
+
+
+def open_hints(store: Store) -> "PostgresHints | None":
+    """Begin to carry hints between the processes on this store, in the running loop; None where there is but one.
+
+    Close them before the store.
+    """
+    try:
+        from adapters.store.hints import PostgresHints
+        from adapters.store.postgres import PostgresStore
+    except ImportError:
+        return None
+    if not isinstance(store, PostgresStore):
+        return None
+    hints = PostgresHints(store)
+    hints.start()
+    return hints
 
 
 def shown(url: str) -> str:

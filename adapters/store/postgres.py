@@ -7,10 +7,11 @@ none of their statements shows more of another's transaction than the ones befor
 
 import asyncio
 import contextlib
+import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -41,6 +42,7 @@ CLEARING_UP_S = 8.0
 _BEGIN = b"BEGIN; SELECT pg_current_xact_id()"
 _BEGIN_READING = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _CLOCK = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_NOTIFY = "SELECT pg_notify($1::text, said) FROM jsonb_array_elements_text($2::text::jsonb) AS said"
 _END_OF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid"
 
 
@@ -77,6 +79,10 @@ class PostgresStore:
         at which it was asked: the middle of the way there and back. Raises StoreUnavailable.
         """
         return await self._hand_over(self._reading, lambda worker: worker.ask_the_time())
+
+    async def notify(self, channel: str, payloads: Sequence[str]) -> None:
+        """Send these to whoever listens on the channel, in a transaction of their own. Raises StoreUnavailable."""
+        await self._hand_over(self._reading, lambda worker: worker.notify(channel, payloads))
 
     async def _hand_over(self, queue: "_Queue", work: "Callable[[_Worker], T]") -> T:
         if self._closed:
@@ -179,6 +185,10 @@ class _Worker:
             return now_us / 1000, (before + time.monotonic()) / 2
 
         return self._until_it_ran(ask)
+
+    def notify(self, channel: str, payloads: Sequence[str]) -> None:
+        """See `PostgresStore.notify`."""
+        self._until_it_ran(lambda link: link.execute(_NOTIFY, [channel, json.dumps(payloads)]))
 
     def _until_it_ran(self, work: Callable[[Link], T]) -> T:
         """Do it on this thread's connection, again if it was undone through no fault of its own."""
