@@ -34,14 +34,25 @@ async def open_shelf(settings: Settings, stack: contextlib.AsyncExitStack) -> Sh
     store = await open_store(settings.database_url)
     stack.push_async_callback(store.close)
     kept = await open_files(settings.files_folder, store, SiteId(settings.site))
+    stack.push_async_callback(kept.close)
     if not wiring.is_shared(settings.database_url):
         return Shelf(store=store, files=kept, clock=SystemClock())
-    clock = StoreClock(store.store_time)
+    from adapters.store.hints import PostgresHints
+    from adapters.store.postgres import PostgresStore
+
+    if not isinstance(store, PostgresStore):
+        raise TypeError("a database that several processes share is PostgreSQL")
+    clock, hints = StoreClock(store.store_time), PostgresHints(store)
     await clock.measure()
     keeping = asyncio.create_task(clock.keep())
     stack.callback(keeping.cancel)
+    stack.push_async_callback(hints.close)
+    hints.start()
 
     def clock_is_off() -> Trouble | None:
         return Trouble(name="clock", says=clock.trouble(), serves=True) if clock.trouble() else None
 
-    return Shelf(store=store, files=kept, clock=clock, shared=True, reports=(clock_is_off,))
+    def hints_are_lost() -> Trouble | None:
+        return Trouble(name="hints", says=hints.trouble, serves=True) if hints.trouble else None
+
+    return Shelf(store=store, files=kept, clock=clock, shared=True, hints=hints, reports=(clock_is_off, hints_are_lost))

@@ -1,5 +1,9 @@
 """Real processes on real sockets: a sandbox Slack, the bridge as `handoff-bridge serve` runs it, and a customer's
 Direct Line client.
+
+One bridge on SQLite, or several on one PostgreSQL: `World(folder, processes=3, database_url=url)`. Each has an address
+(`world.urls[2]`) and a log of its own (`world.bridges[2].log()`), and is killed, stopped, frozen and started alone. A
+customer may post to one and have the stream from another (`posts_at`, `streams_at`).
 """
 
 import asyncio
@@ -84,6 +88,16 @@ class Process:
                 await self.kill()
         return self.process.returncode
 
+    def freeze(self) -> None:
+        """Send SIGSTOP: it stands still and answers nobody."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Send SIGCONT: it goes on where it was."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def log(self) -> str:
         """Return what it wrote."""
         path = self.folder / f"{self.name}.log"
@@ -91,21 +105,35 @@ class Process:
 
 
 class World:
-    """One sandbox, one bridge, as many customers as a story needs."""
+    """One sandbox, one bridge or several, as many customers as a story needs."""
 
     def __init__(
-        self, folder: Path, *, mode: str = "socket", extra: dict[str, str] | None = None, toml: str = ""
+        self,
+        folder: Path,
+        *,
+        mode: str = "socket",
+        extra: dict[str, str] | None = None,
+        toml: str = "",
+        processes: int = 1,
+        database_url: str = "",
     ) -> None:
-        """Describe the world; use it as an async context manager."""
+        """Describe the world; use it as an async context manager. Slack's events over HTTP go to the first process."""
         self.folder, self.mode, self.toml = folder, mode, toml
         self.extra = extra or {}
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.database_url = database_url or f"sqlite:///{folder}/handoff.db"
+        self.ports = [free_port() for _ in range(processes)]
+        self.urls = [f"http://127.0.0.1:{port}" for port in self.ports]
+        self.port, self.url = self.ports[0], self.urls[0]
         self.sandbox_url = ""
         self.slack: Workspace
         self.http: aiohttp.ClientSession
         self.sandbox: Process
-        self.bridge: Process
+        self.bridges: list[Process] = []
+
+    @property
+    def bridge(self) -> Process:
+        """The first one."""
+        return self.bridges[0]
 
     async def __aenter__(self) -> Self:
         """Start everything and wait until it answers."""
@@ -129,30 +157,34 @@ class World:
         self.sandbox_url = json.loads(line)["url"]
         self.slack = Workspace(self.sandbox_url)
         (self.folder / "handoff.toml").write_text(self.toml or default_toml(), encoding="utf-8")
-        self.bridge = Process(
-            "-c",
-            "from adapters.cli import main; main()",
-            "serve",
-            environment=self._environment(),
-            folder=self.folder,
-            name="bridge",
-        )
-        await self.start_bridge()
+        self.bridges = [
+            Process(
+                "-c",
+                "from adapters.cli import main; main()",
+                "serve",
+                environment=self._environment(port),
+                folder=self.folder,
+                name="bridge" if number == 0 else f"bridge{number}",
+            )
+            for number, port in enumerate(self.ports)
+        ]
+        for number in range(len(self.bridges)):
+            await self.start_bridge(number)
 
     async def __aexit__(self, *_: object) -> None:
         """Stop everything."""
         await self.http.close()
         await self.slack.close()
-        await self.bridge.stop()
+        await asyncio.gather(*(bridge.stop() for bridge in self.bridges))
         await self.sandbox.stop()
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, port: int) -> dict[str, str]:
         slack = {"BOT_TOKEN": BOT_TOKEN, "MODE": self.mode, "API_URL": f"{self.sandbox_url}/api/"}
         slack |= {"APP_TOKEN": APP_TOKEN} if self.mode == "socket" else {"SIGNING_SECRET": SIGNING_SECRET}
         return {
-            "HANDOFF_PORT": str(self.port),
+            "HANDOFF_PORT": str(port),
             "HANDOFF_SECRET_KEY": "0123456789abcdef0123456789abcdef0123456789abcdef",
-            "HANDOFF_DATABASE_URL": f"sqlite:///{self.folder}/handoff.db",
+            "HANDOFF_DATABASE_URL": self.database_url,
             "HANDOFF_DIRECTLINE__SECRET": DIRECTLINE_SECRET,
             "HANDOFF_API_KEYS": f"admin:{ADMIN_KEY}",
             "HANDOFF_AGENT__KIND": "demo",
@@ -160,20 +192,26 @@ class World:
             **self.extra,
         }
 
-    async def start_bridge(self) -> None:
-        """Start the bridge (again) and wait until it listens and Slack can reach it."""
-        await self.bridge.start()
+    async def start_bridge(self, number: int = 0) -> None:
+        """Start a bridge (again) and wait until it listens, and Slack can reach it or another."""
+        bridge = self.bridges[number]
+        await bridge.start()
         async with asyncio.timeout(START_WITHIN_S):
-            while not await self._ready():
-                assert self.bridge.process is not None
-                assert self.bridge.process.returncode is None, self.bridge.log()[-3000:]
+            while not await self.ready(number):
+                assert bridge.process is not None
+                assert bridge.process.returncode is None, bridge.log()[-3000:]
                 await asyncio.sleep(0.05)
 
-    async def _ready(self) -> bool:
+    async def ready(self, number: int = 0) -> bool:
+        """Whether it says that it is ready."""
         with contextlib.suppress(aiohttp.ClientError):
-            async with self.http.get(f"{self.url}/readyz") as answer:
-                return answer.status == 200
+            return (await self.told(number))[0] == 200
         return False
+
+    async def told(self, number: int = 0) -> tuple[int, Json]:
+        """Return what /readyz answers. Raises ClientError."""
+        async with self.http.get(f"{self.urls[number]}/readyz") as answer:
+            return answer.status, await answer.json()
 
     async def customer(self, name: str = "Ann Lee", user: str = "dl_ann") -> "Customer":
         """Let the company's server make a token, and open the chat with it."""
@@ -196,6 +234,7 @@ class Customer:
     def __init__(self, world: World, *, user: str, name: str) -> None:
         """Describe who opens the chat; `open` opens it."""
         self.world, self.user, self.name = world, user, name
+        self.posts_at = self.streams_at = world.url
         self.conversation = ""
         self.token = ""
         self.stream_url = ""
@@ -205,13 +244,15 @@ class Customer:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._reader: asyncio.Task[None] | None = None
         self._sent = 0
+        self.close_code: int | None = None
+        """With which the last stream was closed."""
         self.gone = asyncio.Event()
         """Set while there is no stream: it broke, or was dropped."""
 
     @property
     def base(self) -> str:
-        """Where Direct Line is."""
-        return f"{self.world.url}/v3/directline"
+        """Where Direct Line is, for what the customer says."""
+        return f"{self.posts_at}/v3/directline"
 
     async def open(self) -> None:
         """Get a token, start the conversation, connect the stream."""
@@ -246,6 +287,7 @@ class Customer:
             for activity in frame["activities"]:
                 self.frames.append(activity)
                 self._keep(activity)
+        self.close_code = ws.close_code
 
     def _keep(self, activity: Json) -> None:
         if activity["type"] == "message":
@@ -261,7 +303,7 @@ class Customer:
 
     async def reconnect(self) -> None:
         """Come back as Web Chat does: ask for a new stream from the watermark on."""
-        url = f"{self.base}/conversations/{self.conversation}?watermark={self.watermark or ''}"
+        url = f"{self.streams_at}/v3/directline/conversations/{self.conversation}?watermark={self.watermark or ''}"
         async with self.world.http.get(url, headers=self._auth()) as answer:
             assert answer.status == 200, await answer.text()
             found = await answer.json()
@@ -304,7 +346,7 @@ class Customer:
         try:
             return await until(look, within_s=within_s, what=f"{words!r} on the screen")
         except TimeoutError:
-            log = self.world.bridge.log()[-2500:]
+            log = "\n".join(bridge.log()[-2500:] for bridge in self.world.bridges)
             raise AssertionError(f"never saw {words!r}; the screen shows {self.texts}\n{log}") from None
 
     async def close(self) -> None:
