@@ -20,12 +20,18 @@ from bridge.effects import Receipt
 from bridge.events import CustomerSaid
 from bridge.fakes.agent import FakeAgent
 from bridge.ids import ConversationId, CustomerId, SiteId, SourceId
+from bridge.pacing import Pace
 from bridge.settings import Settings, load
 from bridge.storage import Out, Tx
 
 ADMIN_KEY = "admin-key-for-tests-0123456789abcdef"
 C1 = ConversationId("c1")
 GRACE_S = 1.0
+PACE_MS = 50
+REST_S = 0.3
+"""Between two posts of a channel, and between two tries of what people must mend: they would be most of the time that
+these tests take.
+"""
 TOML = f"""
 [[queues]]
 name = "support"
@@ -230,6 +236,8 @@ async def office_at(folder: Path, slack: Workspace) -> AsyncIterator[Office]:
     """Return an office whose sockets to Slack are up."""
     settings = settings_at(folder, slack.url)
     async with serving(settings, agent=FakeAgent(SystemClock())) as bridge:
+        for courier in bridge.engine._couriers:
+            courier._pace, courier._rest_s = Pace(post_every_ms=PACE_MS), REST_S
         one = Office(bridge, slack, settings)
         await one.connected()
         yield one
