@@ -16,9 +16,12 @@ from adapters.shelf import Shelf, open_shelf
 from adapters.slack.config import SlackSettings
 from adapters.slack.parts import HUSH_WITHIN_S, SlackParts
 from adapters.slack.parts import create as create_slack
+from adapters.store.gauges import schema_of
 from adapters.store.schema import REVISIONS
-from adapters.web import control, draining, files, health, metrics, openapi
+from adapters.web import control, draining, files, health, openapi, operations
 from adapters.web.answers import Access
+from adapters.web.instruments import Instruments
+from adapters.web.metered import MeteredDesk, MeteredStore
 from bridge import log as logs
 from bridge import routing
 from bridge.conversation import Conversation, Customer, FileRef
@@ -29,7 +32,7 @@ from bridge.ids import ConversationId, CustomerId, SiteId
 from bridge.judging import House
 from bridge.letters import DeadLetters
 from bridge.pacing import Pace
-from bridge.ports import Agent, Clock
+from bridge.ports import Agent, Clock, Desk
 from bridge.settings import Settings
 from bridge.storage import Store
 
@@ -102,7 +105,7 @@ async def serving(
             more_routes(joined.app, joined.bridge)
         stack.push_async_callback(joined.slack.stop)
         stack.push_async_callback(joined.bridge.engine.stop)
-        joined.bridge.engine.start([joined.slack.desk])
+        joined.bridge.engine.start([joined.desk])
         await stack.enter_async_context(_listening(joined.app, door))
         _collect_garbage_from_here_on()
         stack.push_async_callback(_drain, joined)
@@ -162,12 +165,14 @@ class _Joined:
     app: web.Application
     house: House
     slack: SlackParts
+    desk: Desk
     agent: Agent
 
 
 def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
     """Make the engine and the adapters around it. Opens nothing."""
-    store, clock, kept, site = shelf.store, shelf.clock, shelf.files, SiteId(settings.site)
+    clock, kept, site, instruments = shelf.clock, shelf.files, SiteId(settings.site), Instruments()
+    store = MeteredStore(shelf.store, instruments.unit)
     # Their library loads for a quarter of a second: that comes after the first answer.
     house = wiring.house(settings, rules_later=True)
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[draining.refusing(lambda: engine.draining)])
@@ -186,6 +191,7 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
             hints=shelf.hints,
             shared=shelf.shared,
             reports=shelf.reports,
+            meter=instruments.note,
         )
     )
     slack = create_slack(
@@ -210,23 +216,51 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
         clock=clock,
     )
     app.add_routes([*widget.routes, *slack.routes])
-    _add_operations(app, settings, engine=engine, slack=slack, store=store, clock=clock, directory=house.directory)
+    _add_control(app, settings, engine=engine, slack=slack, clock=clock, directory=house.directory)
+    _add_operations(app, settings, instruments, engine=engine, store=store, slack=slack, widget=widget, shelf=shelf)
     bridge = Bridge(url=settings.public_url, port=settings.port, engine=engine, store=store, directline=widget)
-    return _Joined(bridge=bridge, app=app, house=house, slack=slack, agent=speaker)
+    desk = MeteredDesk(slack.desk, instruments.sent)
+    return _Joined(bridge=bridge, app=app, house=house, slack=slack, desk=desk, agent=speaker)
 
 
 def _add_operations(
     app: web.Application,
     settings: Settings,
+    instruments: Instruments,
+    *,
+    engine: Engine,
+    store: MeteredStore,
+    slack: SlackParts,
+    widget: directline.DirectLine,
+    shelf: Shelf,
+) -> None:
+    async def schema() -> operations.Schema:
+        revision, serves_from = await schema_of(shelf.store)
+        return operations.Schema(revision=revision, serves_from=serves_from)
+
+    watched = operations.Watched(
+        engine=engine,
+        store=store,
+        clock=shelf.clock,
+        slack=slack.health,
+        sockets=widget.sockets,
+        schema=schema,
+        known=REVISIONS,
+        config=health.config_version(settings),
+    )
+    operations.add_routes(app, watched, instruments=instruments, access=_access(settings))
+
+
+def _add_control(
+    app: web.Application,
+    settings: Settings,
     *,
     engine: Engine,
     slack: SlackParts,
-    store: Store,
     clock: Clock,
     directory: routing.Directory,
 ) -> None:
     site = SiteId(settings.site)
-    access = Access([(key.role, key.key.get_secret_value()) for key in settings.api_keys])
 
     def queue_for(envelope: HandoffEnvelope) -> str:
         nobody = Conversation(
@@ -237,29 +271,16 @@ def _add_operations(
     calls = control.Control(
         site=site, receive=engine.receive, lookup=engine.lookup, clock=clock, roster=slack.roster, queue_for=queue_for
     )
-    control.add_routes(app, calls, access)
-    metrics.add_routes(app, store=store, clock=clock, access=access)
+    control.add_routes(app, calls, _access(settings))
 
     def documents() -> dict[str, Mapping[str, Any]]:
         return openapi.schemas(turn=agents.turn_schema(), event=agents.replies_schema(), tool=agents.hand_off_tool())
 
     openapi.add_routes(app, base_url=settings.public_url, documents=documents)
 
-    async def store_answers() -> str:
-        await store.read(lambda tx: tx.counts(clock.now()))
-        return ""
 
-    async def engine_works() -> str:
-        return "; ".join(trouble.says for trouble in engine.troubles() if not trouble.serves)
-
-    async def slack_answers() -> str:
-        told = await slack.health()
-        if told["connections"] != 0 or told["is_listener"] is False:  # None: HTTP mode; False: another process listens
-            return ""
-        return "no Socket Mode connection to Slack yet"
-
-    probes: dict[str, health.Probe] = {"store": store_answers, "engine": engine_works, "slack": slack_answers}
-    health.add_routes(app, probes=probes, config=health.config_version(settings), schema=REVISIONS[-1])
+def _access(settings: Settings) -> Access:
+    return Access([(key.role, key.key.get_secret_value()) for key in settings.api_keys])
 
 
 def _agent(settings: Settings, link: Callable[[FileRef], str], clock: Clock) -> Agent:

@@ -26,6 +26,8 @@ class DirectLine:
     """`issue(user="", name="", trusted_origins=())` returns `{conversationId, token, expires_in}` for a new
     conversation, as `tokens/generate` does; the customer is verified if `user` is given.
     """
+    sockets: Callable[[], int]
+    """Return how many windows are open here now."""
     close: Callable[[], Awaitable[None]]
     """Refuse new work with 503 and close all sockets: for the application's on_shutdown. May be called twice."""
 
@@ -53,4 +55,10 @@ def create(
         retract=Support.FULL,
         whisper=Support.REJECTED,
     )
-    return DirectLine(routes=tuple(server.routes()), capabilities=capabilities, issue=server.issue, close=door.close)
+    return DirectLine(
+        routes=tuple(server.routes()),
+        capabilities=capabilities,
+        issue=server.issue,
+        sockets=lambda: len(door.windows),
+        close=door.close,
+    )

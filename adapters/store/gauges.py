@@ -22,6 +22,7 @@ from adapters.store.tables import (  # fmt: skip
     UNSENT,
 )
 from bridge.ids import ChannelId, DeskName, Millis
+from bridge.storage import Store, Tx
 
 _COUNT: Any = literal_column("count(*)")
 _COUNTS: dict[str, Select[Any]] = {
@@ -50,6 +51,21 @@ _RESTS = (
     .order_by(_LATER.desc(), _H.desk, _H.channel)
     .limit(b("most"))
 )
+_SCHEMA = text(
+    "SELECT version_num, serves_from FROM alembic_version LEFT JOIN schema_info ON revision = version_num LIMIT 1"
+)
+
+
+async def schema_of(store: Store) -> tuple[str, str]:
+    """Return the schema's revision and from which one on code may serve it, as they are now. Raises StoreUnavailable.
+
+    Another process may have brought the database further since this one opened it.
+    """
+
+    def unit(tx: Tx) -> tuple[str, str]:
+        return tx.schema() if isinstance(tx, GaugeUnits) else ("", "")
+
+    return await store.read(unit)
 
 
 class GaugeUnits(Session):
@@ -71,3 +87,8 @@ class GaugeUnits(Session):
     def channel_rests(self, now: Millis, limit: int = 50) -> Mapping[tuple[DeskName, ChannelId], tuple[int, int]]:
         found = self._all(_RESTS, most=limit)
         return {(DeskName(row[0]), ChannelId(row[1])): (max(0, row[2] - now), max(0, row[3] - now)) for row in found}
+
+    def schema(self) -> tuple[str, str]:
+        """Return what `schema_of` does; not of the port, since a store in memory has none."""
+        found = self._one(_SCHEMA)
+        return ("", "") if found is None else (str(found[0]), str(found[1] or found[0]))

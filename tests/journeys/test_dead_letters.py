@@ -39,7 +39,7 @@ async def dead_outs(world: World) -> float:
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
     async with world.http.get(f"{world.url}/metrics", headers=headers) as answer:
         lines = (await answer.text()).splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith("handoff_bridge_dead_outs ")))
+    return float(next(line.split()[1] for line in lines if line.startswith("handoff_dead_letters ")))
 
 
 async def told(world: World, root_ts: str, channel: str, times: int) -> None:
