@@ -244,7 +244,7 @@ class _Worker:
             if number is None:
                 return
             self._hang_up()
-            if not _was_committed(self._dialler.server, number, link.incarnation):
+            if not was_committed(self._dialler.server, number, link.incarnation):
                 raise StoreUnavailable(f"the connection broke, and nothing was kept: {error}") from error
             return
         raise StoreUnavailable("the database undid the transaction")
@@ -259,7 +259,7 @@ class _NeverBegan(Lost):
     """The connection was dead before the first word."""
 
 
-def _was_committed(server: Server, number: bytes, incarnation: bytes) -> bool:
+def was_committed(server: Server, number: bytes, incarnation: bytes) -> bool:
     """Return what became of a transaction whose connection broke during its COMMIT. Blocks while this is not settled.
 
     A number that was given before a crash can be given again after it, if nothing of the first one had reached the

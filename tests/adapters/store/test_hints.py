@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -12,21 +12,13 @@ from adapters.store.postgres import PostgresStore
 from bridge.ids import ConversationId, DeskName
 from bridge.storage import Changed
 from tests.adapters.store.proxy import DROP, PASS, Wire
+from tests.adapters.store.waiting import SOON_S, soon
 from tests.contracts.store_samples import DESK, SITE
 from tests.postgres import Postgres
-
-SOON_S = 15.0
 
 
 def changed(key: str, *, desk: DeskName | None = None, turn: bool = False) -> Changed:
     return Changed(site=SITE, conversation=ConversationId(key), desk=desk, turn=turn)
-
-
-async def soon(holds: Callable[[], bool]) -> None:
-    """Wait until this holds."""
-    async with asyncio.timeout(SOON_S):
-        while not holds():  # noqa: ASYNC110 -- it changes behind a server
-            await asyncio.sleep(0.01)
 
 
 class Process:
