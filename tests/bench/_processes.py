@@ -93,7 +93,8 @@ async def rival(name: str, folder: Path, job: Json) -> Json:
         try:
             url = f"http://127.0.0.1:{port}"
             await _answers(relay, url, status=None)
-            return await world.work(Job(relay=url, signing_secret=SIGNING_SECRET, chats=chats(job.pop("count")), **job))
+            known: Json = {"relay": url, "relay_pid": pid(relay), "signing_secret": SIGNING_SECRET}
+            return await world.work(Job(chats=chats(job.pop("count")), **known, **job))
         finally:
             await relay.kill()
 
@@ -122,6 +123,13 @@ async def bridge(folder: Path, slack: str, code: str = SERVE, **environment: str
         yield url, relay
     finally:
         await relay.stop()
+
+
+def pid(process: Process) -> int:
+    """Return its number. Raises LookupError if it does not run."""
+    if process.process is None:
+        raise LookupError(f"{process.name} does not run")
+    return process.process.pid
 
 
 async def _answers(relay: Process, url: str, *, status: int | None) -> None:

@@ -65,11 +65,14 @@ async def _measure(step: Callable[[str], None], folder: Path, sizes: Sizes) -> d
         "path_p50_ms": ours["p50_ms"],
         "path_p99_ms": ours["p99_ms"],
         "path_ack_p99_ms": ours["ack_p99_ms"],
+        "path_cpu_ms_each": ours["cpu_ms_each"],
         "bolt_plain_events_per_s": plain["lines_per_s"],
         "bolt_plain_p99_ms": plain["p99_ms"],
+        "bolt_plain_cpu_ms_each": plain["cpu_ms_each"],
         "bolt_halves_events_per_s": halves["lines_per_s"],
         "aiohttp_sqlite_events_per_s": bare["lines_per_s"],
         "aiohttp_sqlite_p99_ms": bare["p99_ms"],
+        "aiohttp_sqlite_cpu_ms_each": bare["cpu_ms_each"],
     }
 
 
@@ -80,6 +83,7 @@ async def whole(folder: Path, sizes: Sizes, code: str = processes.SERVE) -> dict
         chats = processes.chats(sizes.chats, windows=True)
         job = Job(
             relay=url,
+            relay_pid=processes.pid(relay),
             shape="halves",
             signing_secret=SIGNING_SECRET,
             chats=chats,

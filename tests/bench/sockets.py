@@ -9,7 +9,6 @@ by the clock and in processor time, which other work on the machine disturbs les
 import asyncio
 import contextlib
 import json
-import os
 import resource
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.bench import _processes as processes
+from tests.bench._load import cpu_s
 from tests.bench._wire import open_windows
 from tests.journeys.world import DIRECTLINE_SECRET, Process, World
 
@@ -150,20 +150,12 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 def _resident_kib(bridge: Process) -> float:
-    status = _told(bridge, "status")
+    status = Path(f"/proc/{processes.pid(bridge)}/status").read_text(encoding="ascii")
     return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 
 
 def _cpu_ms(bridge: Process) -> float:
-    """Return the processor time since the start, in user and system mode: fields 14 and 15 of proc_pid_stat(5)."""
-    fields = _told(bridge, "stat").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
-
-
-def _told(bridge: Process, name: str) -> str:
-    if bridge.process is None:
-        raise LookupError("the bridge does not run")
-    return Path(f"/proc/{bridge.process.pid}/{name}").read_text(encoding="ascii")
+    return cpu_s(processes.pid(bridge)) * 1000
 
 
 async def _listening(world: World) -> None:

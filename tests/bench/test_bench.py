@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import path, sockets, store
+from tests.bench import path, postgres, sockets, store
 from tests.bench._relay import Sizes as StoreSizes
 
 STORE = StoreSizes(conversations=20, burst_lines=60, rival_lines=20, workers=8, rate_lines=60)
 TINY: dict[str, Callable[[Callable[[str], None]], dict[str, float]]] = {
     "store": lambda step: store.measure(step, STORE),
+    "postgres": lambda step: postgres.measure(step, STORE),
     "path": lambda step: path.measure(step, path.Sizes(chats=60, workers=4, warm_s=0.3, measured_s=0.7)),
     "sockets": lambda step: sockets.measure(
         step, sockets.Sizes(windows=20, warm=5, crowd=50, settle_s=0.1, idle_s=0.2)
