@@ -7,9 +7,10 @@ the token's life, and a refused refresh ends the chat: hence days, and a time of
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -19,6 +20,8 @@ from bridge.ids import ConversationId, Millis, SiteId
 
 DAY_S = 86_400
 LEEWAY_S = 60
+MAX_KEPT = 4096
+"""Tokens whose signature need not be checked again."""
 _ALGORITHM = "HS256"
 
 
@@ -62,6 +65,7 @@ class Tokens:
         self._grace_s = int(grace_days * DAY_S)
         self._stream_s = stream_token_s
         self._now = now
+        self._proven_before = lru_cache(maxsize=MAX_KEPT)(self._proven)
 
     def issue(self, session: Session, purpose: Purpose = Purpose.TOKEN) -> str:
         """Return a token signed with the newest secret."""
@@ -97,7 +101,8 @@ class Tokens:
         Raises DirectLineError: 403 `BadToken` for a forged or foreign one, `TokenExpired` for an ended one (401 where a
         refresh would help, 403 after the time of grace).
         """
-        claims = self._claims(token)
+        # A page shows the same token with every request, a stream's once. What was refused is not kept.
+        claims = (self._proven_before if purpose is Purpose.TOKEN else self._proven)(token)
         if claims.get("site") != self._site or claims.get("pur") != purpose.value:
             raise forged()
         if conversation is not None and claims.get("conv") != conversation:
@@ -117,7 +122,8 @@ class Tokens:
             trusted_origins=tuple(claims.get("origins", ())),
         )
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _proven(self, token: str) -> Mapping[str, Any]:
+        """Return the claims of a token that one of our keys signed, however old it is. Raises DirectLineError."""
         for key in self._keys:
             try:
                 return dict(
