@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from bridge.conversation import (
@@ -29,6 +30,7 @@ from bridge.envelope import HandoffEnvelope, ReturnNote
 from bridge.storage import Out, OutState
 
 Row = Sequence[Any]
+MAX_KEPT = 256
 _STANDING = {member.value: member for member in Standing}
 _OUTSTATE = {member.value: member for member in OutState}
 _OUTKIND = {member.value: member for member in OutKind}
@@ -54,6 +56,12 @@ def _operator_json(operator: Operator | None) -> str:
     return "" if operator is None else to_json([operator.id, operator.name, operator.standing.value, operator.why])
 
 
+# One line reads the same customer, operator and envelope several times over. They are frozen, and equal text means
+# equal
+# data, so the newest are kept.
+
+
+@lru_cache(maxsize=MAX_KEPT)
 def _operator(text: str) -> Operator | None:
     if not text:
         return None
@@ -65,9 +73,15 @@ def _note(text: str) -> ReturnNote | None:
     return ReturnNote.model_validate_json(text) if text else None
 
 
+@lru_cache(maxsize=MAX_KEPT)
 def _customer(text: str) -> Customer:
     person, name, verified, locale, attributes = json.loads(text)
     return Customer(id=person, name=name, verified=verified, locale=locale, attributes=attributes)
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _envelope(text: str) -> HandoffEnvelope:
+    return HandoffEnvelope.model_validate_json(text)
 
 
 def conversation_row(conversation: Conversation) -> dict[str, Any]:
@@ -204,7 +218,7 @@ def handoff_of(row: Row) -> Handoff:
         id=key,
         conversation=conversation,
         ticket=ticket,
-        envelope=HandoffEnvelope.model_validate_json(envelope),
+        envelope=_envelope(envelope),
         problems=tuple((path, message) for path, message in json.loads(problems)) if problems else (),
         queue=queue,
         thread=Thread(desk=desk, channel=channel, root=root, ordinal=ordinal),
