@@ -21,7 +21,7 @@ from bridge.parcels import Parcel, pack
 from bridge.ports import Receive
 from bridge.showing import Showing
 from bridge.storage import Changed, Claim, DueTimer, OutState, Store, Tx
-from bridge.switchboard import Switchboard
+from bridge.switchboard import Switchboard, _Kept
 from bridge.timers import Timers
 from tests.simulation.process import Made, Process
 
@@ -145,14 +145,14 @@ class Stubborn(_Over):
 class UnfencedSwitchboard(Switchboard):
     """Lets the agent speak whoever owns the conversation."""
 
-    def unit(self, tx: Tx, event: Event) -> tuple[Receipt, list[Changed]]:
+    def _unit(self, tx: Tx, event: Event) -> _Kept:
         row = tx.conversation(event.site, event.conversation) if isinstance(event, AgentSaid) else None
         if not isinstance(event, AgentSaid) or row is None or row.state is State.AGENT:
-            return super().unit(tx, event)
+            return super()._unit(tx, event)
         return _say(tx, event, row.next_n, row.epoch, row.last_at)
 
 
-def _say(tx: Tx, event: AgentSaid, n: int, epoch: int, last_at: Millis) -> tuple[Receipt, list[Changed]]:
+def _say(tx: Tx, event: AgentSaid, n: int, epoch: int, last_at: Millis) -> _Kept:
     entry = Entry(
         n=n, kind=EntryKind.LINE, author=Author(role=Role.AGENT), audience=Audience.EVERYONE,
         at=Millis(last_at + 1), epoch=epoch, text=event.text,
@@ -161,25 +161,25 @@ def _say(tx: Tx, event: AgentSaid, n: int, epoch: int, last_at: Millis) -> tuple
     row = tx.conversation(event.site, event.conversation)
     assert row is not None
     tx.save_conversation(replace(row, next_n=n + 1, last_at=entry.at), was_epoch=row.epoch)
-    return Receipt(n=n), [Changed(site=event.site, conversation=event.conversation)]
+    changed = Changed(site=event.site, conversation=event.conversation)
+    return _Kept(receipt=Receipt(n=n), changes=[changed])
 
 
 class EpochlessSwitchboard(Switchboard):
     """Looks at who owns the conversation, but not since when: a run of before the human stretch goes on after it."""
 
-    def unit(self, tx: Tx, event: Event) -> tuple[Receipt, list[Changed]]:
+    def _unit(self, tx: Tx, event: Event) -> _Kept:
         row = tx.conversation(event.site, event.conversation) if isinstance(event, AgentSaid) else None
         if not isinstance(event, AgentSaid) or row is None or row.state is not State.AGENT or row.epoch == event.epoch:
-            return super().unit(tx, event)
+            return super()._unit(tx, event)
         return _say(tx, event, row.next_n, row.epoch, row.last_at)
 
 
 class LoudSwitchboard(Switchboard):
     """Sends every operator's every word to the customer."""
 
-    def unit(self, tx: Tx, event: Event) -> tuple[Receipt, list[Changed]]:
-        receipt, changes = super().unit(_Loud(tx) if isinstance(event, OperatorSaid) else tx, event)
-        return receipt, changes
+    def _unit(self, tx: Tx, event: Event) -> _Kept:
+        return super()._unit(_Loud(tx) if isinstance(event, OperatorSaid) else tx, event)
 
 
 class _Loud(_Over):
