@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from adapters.slack.parts import HUSH_WITHIN_S, SlackParts
 from adapters.slack.parts import create as create_slack
 from adapters.store.gauges import schema_of
 from adapters.store.schema import REVISIONS
-from adapters.web import control, draining, files, health, openapi, operations
+from adapters.web import control, draining, files, health, listening, openapi, operations
 from adapters.web.answers import Access
 from adapters.web.instruments import Instruments
 from adapters.web.metered import MeteredDesk, MeteredStore
@@ -27,7 +26,6 @@ from bridge import routing
 from bridge.conversation import Conversation, Customer, FileRef
 from bridge.engine import Engine, EngineParts
 from bridge.envelope import HandoffEnvelope
-from bridge.errors import SettingsError
 from bridge.ids import ConversationId, CustomerId, SiteId
 from bridge.judging import House
 from bridge.letters import DeadLetters
@@ -38,8 +36,6 @@ from bridge.storage import Store
 
 log = logs.get(__name__)
 MAX_BODY_BYTES = 64 * 1024 * 1024
-FINISH_WITHIN_S = 1.0
-"""How long requests that are under way may take at the very end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +91,7 @@ async def serving(
     cannot be read.
     """
     async with contextlib.AsyncExitStack() as stack:
-        door = stack.enter_context(_socket(settings))
+        door = stack.enter_context(listening.door(settings.host, settings.port))
         settings = settings.model_copy(update={"port": door.getsockname()[1]})
         shelf = await open_shelf(settings, stack)
         joined = _join(settings, shelf, agent)
@@ -106,7 +102,7 @@ async def serving(
         stack.push_async_callback(joined.slack.stop)
         stack.push_async_callback(joined.bridge.engine.stop)
         joined.bridge.engine.start([joined.desk])
-        await stack.enter_async_context(_listening(joined.app, door))
+        await stack.enter_async_context(listening.listening(joined.app, door))
         _collect_garbage_from_here_on()
         stack.push_async_callback(_drain, joined)
         await asyncio.to_thread(joined.house.triggers.read_rules)
@@ -118,7 +114,8 @@ async def serving(
 async def _drain(joined: "_Joined") -> None:
     """Let the world see that this process stops, and others take over; then what is at hand is finished.
 
-    At most 10 s in all: here 4 for Slack's payloads and the agent's runs, then 1 for requests under way, 5 for posts.
+    At most 10 s in all: 4 for Slack's payloads and the agent's runs, 1 for requests under way, 4 for posts, and 1 for
+    the rest. The address is listened on until then, so that all is answered.
     """
     loop = asyncio.get_running_loop()
     hushed_at = loop.time() + HUSH_WITHIN_S
@@ -129,6 +126,8 @@ async def _drain(joined: "_Joined") -> None:
     for task in late:
         task.cancel()
     await asyncio.gather(hushing, return_exceptions=True)
+    await joined.gate.quiet(listening.FINISH_WITHIN_S)
+    await joined.bridge.engine.stop()
 
 
 def _collect_garbage_from_here_on() -> None:
@@ -138,31 +137,11 @@ def _collect_garbage_from_here_on() -> None:
         gc.enable()
 
 
-def _socket(settings: Settings) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
-    except OSError as error:
-        raise SettingsError(
-            f"HANDOFF_HOST, HANDOFF_PORT: cannot listen on {settings.host} port {settings.port}: {error.strerror}"
-        ) from None
-
-
-@contextlib.asynccontextmanager
-async def _listening(app: web.Application, door: socket.socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_WITHIN_S)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, door).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Joined:
     bridge: Bridge
     app: web.Application
+    gate: draining.Gate
     house: House
     slack: SlackParts
     desk: Desk
@@ -175,7 +154,8 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
     store = MeteredStore(shelf.store, instruments.unit)
     # Their library loads for a quarter of a second: that comes after the first answer.
     house = wiring.house(settings, rules_later=True)
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[draining.refusing(lambda: engine.draining)])
+    gate = draining.Gate(lambda: engine.draining)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[gate.middleware])
     links = files.Links(site=site, base_url=settings.public_url, keys=wiring.keys(settings), clock=clock)
     link = files.add_routes(app, links=links, files=kept, store=store)
     speaker = agent or _agent(settings, link, clock)
@@ -220,7 +200,7 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
     _add_operations(app, settings, instruments, engine=engine, store=store, slack=slack, widget=widget, shelf=shelf)
     bridge = Bridge(url=settings.public_url, port=settings.port, engine=engine, store=store, directline=widget)
     desk = MeteredDesk(slack.desk, instruments.sent)
-    return _Joined(bridge=bridge, app=app, house=house, slack=slack, desk=desk, agent=speaker)
+    return _Joined(bridge=bridge, app=app, gate=gate, house=house, slack=slack, desk=desk, agent=speaker)
 
 
 def _add_operations(

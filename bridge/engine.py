@@ -27,7 +27,7 @@ from bridge.timers import Timers
 from bridge.turns import Turns
 
 log = logs.get(__name__)
-STOP_WITHIN_S = 5.0
+STOP_WITHIN_S = 4.0
 TURNS_END_WITHIN_S = 3.0
 """How long a stop lets the agent finish: most turns end by then, and what is given back begins anew elsewhere, which
 the customer sees.

@@ -1,5 +1,7 @@
 """What a process that stops answers: come again, to the next one."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 
 from aiohttp import web
@@ -12,17 +14,43 @@ SPEAKS_FOR_ITSELF = ("/v3/directline", "//v3/directline")
 """Answers 503 in its own words, which browsers may read across origins."""
 
 
-def refusing(is_draining: Callable[[], bool]) -> Middleware:
-    """Return a middleware that answers new requests with 503 and Retry-After while the process is on its way out.
-
-    What is under way is finished.
+class Gate:
+    """Stands before all routes: while the process is on its way out, new requests get 503 and Retry-After, and what is
+    under way is finished.
     """
 
-    @web.middleware
-    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if is_draining() and not request.path.startswith((*TOLD_ALL_THE_SAME, *SPEAKS_FOR_ITSELF)):
+    def __init__(self, is_draining: Callable[[], bool]) -> None:
+        """`is_draining` is asked at each request."""
+        self._is_draining = is_draining
+        self._under_way = 0
+        self._quiet = asyncio.Event()
+
+    @property
+    def middleware(self) -> Middleware:
+        """For the application."""
+
+        @web.middleware
+        async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._pass(request, handler)
+
+        return gate
+
+    async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._is_draining() and not request.path.startswith((*TOLD_ALL_THE_SAME, *SPEAKS_FOR_ITSELF)):
             headers = {"Retry-After": str(RETRY_AFTER_S), "Connection": "close"}
             return error(503, "stopping", "This process is stopping; send it again.", headers=headers)
-        return await handler(request)
+        self._under_way += 1
+        try:
+            return await handler(request)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._quiet.set()
 
-    return refuse
+    async def quiet(self, within_s: float) -> None:
+        """Wait until no request is under way, for so long at most."""
+        self._quiet.clear()
+        if self._under_way:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._quiet.wait()
