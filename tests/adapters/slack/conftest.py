@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
 from adapters.slack.config import SlackSettings
 from adapters.slack.parts import SlackParts, create
 from bridge.conversation import Handoff
+from bridge.leases import Lease
 from tests.adapters.slack.rig import (
     QUEUES,
     SITE,
@@ -106,10 +107,12 @@ async def connected(stage: "Stage", count: int = 2) -> None:
         await asyncio.sleep(0.01)
 
 
-def staged(slack: Workspace, settings: SlackSettings) -> Stage:
+def staged(slack: Workspace, settings: SlackSettings, lease: Callable[[str], Lease] | None = None) -> Stage:
     """Build a desk for these settings; nothing is started."""
     door, book, shelf = Door(), Book(), Shelf()
-    parts = create(settings, site=SITE, receive=door, lookup=book, files=shelf, queues=QUEUES, clock=WallClock())
+    parts = create(
+        settings, site=SITE, receive=door, lookup=book, files=shelf, queues=QUEUES, clock=WallClock(), lease=lease
+    )
     return Stage(slack=slack, parts=parts, door=door, book=book, shelf=shelf)
 
 

@@ -1,15 +1,19 @@
 """Socket Mode: two connections, gaps, catch-up, health."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from adapters.sandbox.client import Workspace
 from adapters.sandbox.slack.people import DANA, LEE
-from bridge.events import OperatorReturned, OperatorSaid
+from bridge.effects import Receipt
+from bridge.events import Event, OperatorReturned, OperatorSaid
+from bridge.fakes.store import MemoryStore
+from bridge.leases import Lease
 from tests.adapters.slack.conftest import Stage, connected, root_ts, settings_for, staged
-from tests.adapters.slack.rig import handoff, until
+from tests.adapters.slack.rig import SITE, WallClock, handoff, until
 
 
 async def test_a_refresh_loses_nothing(by_socket: Stage) -> None:
@@ -175,3 +179,111 @@ async def test_the_sdks_own_environment_changes_nothing(slack: Workspace, monkey
 
     assert (await one.door.first(OperatorSaid)).text == "hello"
     await one.parts.stop()
+
+
+LEASE_S = 0.6
+
+
+def fleet(slack: Workspace, names: str) -> list[Stage]:
+    """Desks of several processes on one store, with short leases."""
+    store = MemoryStore()
+
+    def stage(worker: str) -> Stage:
+        def lease(name: str) -> Lease:
+            return Lease(name, site=SITE, worker=worker, clock=WallClock(), store=store, lease_s=LEASE_S)
+
+        return staged(slack, settings_for(slack.url), lease=lease)
+
+    return [stage(worker) for worker in names]
+
+
+async def up(stages: list[Stage]) -> list[int]:
+    return [await stage.parts.sockets.connected() for stage in stages if stage.parts.sockets is not None]
+
+
+async def settled(stages: list[Stage], *wanted: int) -> None:
+    """Wait until the processes have so many connections, the most first."""
+    deadline = time.monotonic() + 8
+    while sorted(await up(stages), reverse=True) != list(wanted):
+        assert time.monotonic() < deadline, await up(stages)
+        await asyncio.sleep(0.02)
+
+
+async def test_three_processes_have_two_connections_in_all(slack: Workspace) -> None:
+    """Whoever comes first listens, and reads the threads once; when it stops another does; a process without a
+    connection knows that it needs none.
+    """
+    await slack.configure(request_url=None)
+    stages = fleet(slack, "abc")
+    root = await stages[0].opened(opened_at=0)
+    for stage in stages:
+        stage.book.handoffs[:] = [root]
+    await stages[0].parts.start()
+    await settled(stages, 2, 0, 0)
+    for stage in stages[1:]:
+        await stage.parts.start()
+    await asyncio.sleep(3 * LEASE_S)
+    assert await up(stages) == [2, 0, 0]
+    assert [(await stage.parts.health())["is_listener"] for stage in stages] == [True, False, False]
+    reads = len(await slack.calls("conversations.replies"))
+
+    await stages[0].parts.stop()
+    await slack.say(DANA, "who hears me?", thread_ts=root_ts(root))
+    await until(lambda: any(stage.door.of(OperatorSaid) for stage in stages[1:]))
+    deadline = time.monotonic() + 8
+    while sum(await up(stages)) != 2:
+        assert time.monotonic() < deadline, await up(stages)
+        await asyncio.sleep(0.02)
+    for stage in stages[1:]:
+        await stage.parts.stop()
+    assert await up(stages) == [0, 0, 0]
+    assert reads >= 1
+
+
+async def test_who_loses_its_lease_closes_its_connection(slack: Workspace) -> None:
+    """A process whose store does not answer any more closes its connections within the lease, and opens them again when
+    it has the lease again.
+    """
+    await slack.configure(request_url=None)
+    [stage] = fleet(slack, "a")
+    await stage.parts.start()
+    await connected(stage)
+    store = stage.parts.first_reading._store
+    assert isinstance(store, MemoryStore)
+    store.fail_next(1_000_000)
+    began = time.monotonic()
+    await connected(stage, 0)
+    assert time.monotonic() - began < LEASE_S + 2
+    store.fail_next(0)
+    await connected(stage)
+    await stage.parts.stop()
+
+
+async def test_a_stop_acknowledges_what_is_being_handled(slack: Workspace) -> None:
+    """What was being kept when the stop came is acknowledged before the connections close, and not delivered again."""
+    await slack.configure(request_url=None)
+    [stage] = fleet(slack, "a")
+    root = await stage.opened()
+    await stage.parts.start()
+    await connected(stage)
+    began, go_on = asyncio.Event(), asyncio.Event()
+    keep = stage.door.__call__
+
+    async def slowly(event: Event) -> Receipt:
+        if isinstance(event, OperatorSaid):
+            began.set()
+            await go_on.wait()
+        return await keep(event)
+
+    stage.parts.hearing._receive = slowly
+    await slack.say(DANA, "in the last moment", thread_ts=root_ts(root))
+    await asyncio.wait_for(began.wait(), 5)
+    stopping = asyncio.create_task(stage.parts.stop())
+    await asyncio.sleep(0.1)
+    assert not stopping.done()
+    go_on.set()
+    await asyncio.wait_for(stopping, 5)
+
+    assert len(stage.door.of(OperatorSaid)) == 1
+    tried = [delivery for delivery in await slack.deliveries() if "in the last moment" in str(delivery)]
+    assert [delivery["status"] for delivery in tried] == [200]
