@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_serializer, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, NoDecode, SettingsConfigDict
@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     )
     database_url: Annotated[str, Field(pattern=r"^(sqlite:///.+|postgres(ql(\+psycopg)?)?://.*)")] = Field(
         "sqlite:///handoff.db",
+        repr=False,
         description="where everything is kept: sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/DATABASE",
     )
     files_url: str = Field("", description="folder for files; empty: `files` beside the database, or in PostgreSQL")
@@ -99,6 +100,10 @@ class Settings(BaseSettings):
         if any(isinstance(pair, tuple) and not pair[2] for pair in pairs):
             raise ValueError("must be role:key, with commas between; make a key with: openssl rand -hex 32")
         return [{"role": pair[0], "key": pair[2]} if isinstance(pair, tuple) else pair for pair in pairs]
+
+    @field_serializer("database_url")
+    def _without_password(self, value: str) -> str:
+        return re.sub(r"(?<=://)[^/@]*@", "", value)
 
     @property
     def ignored(self) -> tuple[str, ...]:

@@ -121,6 +121,19 @@ def test_what_kubernetes_injects_is_passed_over(name: str, value: str, file: Pat
     assert settings.port == 9000
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_a_databases_password_does_not_show(scheme: str) -> None:
+    """The address of a database is accepted in all its spellings, used as it is, and shown without who logs in."""
+    url = f"{scheme}://bridge:canary-7f3a@db.internal:5432/handoff"
+    settings = load({"HANDOFF_DATABASE_URL": url}, for_="tool")
+
+    assert settings.database_url == url
+    assert settings.files_folder is None
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "canary" not in shown
+    assert f"{scheme}://db.internal:5432/handoff" in settings.model_dump_json()
+
+
 def test_tools_need_no_secrets(tmp_path: Path) -> None:
     """A command that only reads settings asks for none that it does not use, and still refuses wrong ones."""
     assert load({}, for_="tool").queues == ()
