@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     slack.add_argument("--posts-per-s", type=float, default=1.0, help="chat.postMessage per channel; 0: no limit")
     slack.add_argument("--post-burst", type=int, default=4)
     slack.add_argument("--retry-scale", type=float, default=1.0, help="multiplies Slack's waits of 0, 60 and 300 s")
+    slack.add_argument("--more-channels", type=int, default=0, help="so many beside the usual ones")
     options = parser.parse_args(arguments)
     serving = run_slack(
         options.host,
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         posts_per_s=options.posts_per_s,
         post_burst=options.post_burst,
         retry_scale=options.retry_scale,
+        more_channels=options.more_channels,
     )
     asyncio.run(_until_interrupted(serving))
     return 0

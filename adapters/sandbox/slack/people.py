@@ -81,10 +81,18 @@ class Cast:
     groups: list[UserGroup]
 
 
-def default_cast() -> Cast:
-    """Return a fresh copy of the default workspace: three colleagues, a guest, an outsider, two bots, four channels."""
+def more_channel(number: int) -> str:
+    """Return the id of the channel `more-<number>`, from 1 on."""
+    return f"C0MORE{number:03}"
+
+
+def default_cast(more_channels: int = 0) -> Cast:
+    """Return a fresh copy of the default workspace: three colleagues, a guest, an outsider, two bots, four channels.
+
+    `more_channels`: so many more for the colleagues and the bridge.
+    """
     groups = [UserGroup(id=BILLING_TEAM, handle="billing-team", name="Billing team", members=[SAM, LEE])]
-    return Cast(people=_people(), rooms=_rooms(), groups=groups)
+    return Cast(people=_people(), rooms=_rooms() + _more_rooms(more_channels), groups=groups)
 
 
 def _people() -> list[Person]:
@@ -137,6 +145,11 @@ def _people() -> list[Person]:
             app_id="A0DEPLOY1",
         ),
     ]
+
+
+def _more_rooms(count: int) -> list[Room]:
+    members = [DANA, SAM, LEE, BOT_USER]
+    return [Room(id=more_channel(n), name=f"more-{n}", members=list(members)) for n in range(1, count + 1)]
 
 
 def _rooms() -> list[Room]:

@@ -127,11 +127,14 @@ async def run_slack(
     posts_per_s: float = 1.0,
     post_burst: int = 4,
     retry_scale: float = 1.0,
+    more_channels: int = 0,
     out: TextIO = sys.stdout,
 ) -> None:
     """Serve until cancelled. Prints one JSON line, ``{"url": ...}``, once it listens; ``port`` 0 takes a free one.
 
-    ``app_url`` is where events and interactions go; without it the app uses Socket Mode. The rest: ``SandboxSettings``.
+    ``app_url`` is where events and interactions go; without it the app uses Socket Mode. ``more_channels`` come beside
+    the
+    usual ones. The rest: ``SandboxSettings``.
     """
     settings = SandboxSettings(
         host=host,
@@ -144,7 +147,7 @@ async def run_slack(
         post_burst=post_burst,
         retry_scale=retry_scale,
     )
-    async with serving(settings) as sandbox:
+    async with serving(settings, cast=default_cast(more_channels)) as sandbox:
         out.write(json.dumps({"url": sandbox.workspace.base_url}) + "\n")
         out.flush()
         await asyncio.Event().wait()
