@@ -3,7 +3,8 @@ Direct Line client.
 
 One bridge on SQLite, or several on one PostgreSQL: `World(folder, processes=3, database_url=url)`. Each has an address
 (`world.urls[2]`) and a log of its own (`world.bridges[2].log()`), and is killed, stopped, frozen and started alone. A
-customer may post to one and have the stream from another (`posts_at`, `streams_at`).
+customer may post to one and have the stream from another (`posts_at`, `streams_at`). With `balanced` everybody goes
+through a balancer, which is `world.url`.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ import aiohttp
 from adapters.sandbox.client import State, Workspace
 from adapters.sandbox.slack.people import BILLING, SUPPORT
 from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
+from tests.journeys.balancer import Balancer
 from tests.settings import ROOT
 
 Found = TypeVar("Found")
@@ -116,14 +118,22 @@ class World:
         toml: str = "",
         processes: int = 1,
         database_url: str = "",
+        balanced: bool = False,
+        more_channels: int = 0,
     ) -> None:
-        """Describe the world; use it as an async context manager. Slack's events over HTTP go to the first process."""
+        """Describe the world; use it as an async context manager.
+
+        Slack's events over HTTP go to the first process, or to any through the balancer. `more_channels`: beside the
+        usual ones.
+        """
         self.folder, self.mode, self.toml = folder, mode, toml
         self.extra = extra or {}
         self.database_url = database_url or f"sqlite:///{folder}/handoff.db"
         self.ports = [free_port() for _ in range(processes)]
         self.urls = [f"http://127.0.0.1:{port}" for port in self.ports]
         self.port, self.url = self.ports[0], self.urls[0]
+        self._more_channels, self._balanced, self._stack = more_channels, balanced, contextlib.AsyncExitStack()
+        self.balancer: Balancer
         self.sandbox_url = ""
         self.slack: Workspace
         self.http: aiohttp.ClientSession
@@ -146,7 +156,11 @@ class World:
 
     async def _start(self) -> None:
         self.http = aiohttp.ClientSession()
+        if self._balanced:
+            self.balancer = await self._stack.enter_async_context(Balancer.over(self.ports))
+            self.url = self.balancer.url
         arguments = ["-m", "adapters.sandbox", "slack", "--port", "0", "--posts-per-s", "20"]
+        arguments += ["--more-channels", str(self._more_channels)]
         if self.mode == "http":
             arguments += ["--app-url", f"{self.url}/slack/events"]
         self.sandbox = Process(*arguments, environment={}, folder=self.folder, name="sandbox")
@@ -168,14 +182,16 @@ class World:
             )
             for number, port in enumerate(self.ports)
         ]
-        for number in range(len(self.bridges)):
-            await self.start_bridge(number)
+        # The first one alone: it has the Socket Mode connections, and makes what is not there yet.
+        await self.start_bridge(0)
+        await asyncio.gather(*(self.start_bridge(number) for number in range(1, len(self.bridges))))
 
     async def __aexit__(self, *_: object) -> None:
         """Stop everything."""
         await self.http.close()
         await self.slack.close()
         await asyncio.gather(*(bridge.stop() for bridge in self.bridges))
+        await self._stack.aclose()
         await self.sandbox.stop()
 
     def _environment(self, port: int) -> dict[str, str]:
@@ -196,6 +212,11 @@ class World:
         """Start a bridge (again) and wait until it listens, and Slack can reach it or another."""
         bridge = self.bridges[number]
         await bridge.start()
+        await self.until_ready(number)
+
+    async def until_ready(self, number: int = 0) -> None:
+        """Wait until a bridge that runs says that it is ready. Raises TimeoutError."""
+        bridge = self.bridges[number]
         async with asyncio.timeout(START_WITHIN_S):
             while not await self.ready(number):
                 assert bridge.process is not None
@@ -311,7 +332,10 @@ class Customer:
         await self.connect()
 
     async def say(self, text: str, **more: Any) -> str:
-        """Post a message; return its id. Tries again while the bridge is down, as a customer would press Retry."""
+        """Post a message; return its id. Tries again while the bridge is down or wants a rest, as a customer would
+        press
+        Retry.
+        """
         self._sent += 1
         activity = {
             "type": "message",
@@ -328,7 +352,7 @@ class Customer:
                     async with self.world.http.post(url, json=activity, headers=self._auth()) as answer:
                         if answer.status == 200:
                             return str((await answer.json())["id"])
-                        assert answer.status in (502, 503), await answer.text()
+                        assert answer.status in (429, 502, 503), await answer.text()
                 await asyncio.sleep(0.1)
 
     @property
