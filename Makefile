@@ -65,7 +65,7 @@ format: install ## put the code into form and mend what ruff can mend
 bench: install ## measure, and write tests/bench/results/latest.json
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: install ## kill -9 under faults, KILLS=200 times, and count what was lost or doubled
+chaos: install ## kill -9 under faults, KILLS=200 times, on SQLite and PostgreSQL, and count what was lost or doubled
 	@$(BIN)/python -m tests.chaos --kills $(KILLS) $(ARGS)
 
 lock: install ## pin the newest allowed packages anew, hashes included

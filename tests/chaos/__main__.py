@@ -1,5 +1,5 @@
-"""`python -m tests.chaos --kills 200`: a long storm, counted, written to results/latest.json. Fails if a line is lost,
-doubled or out of order.
+"""`python -m tests.chaos --kills 200`: a long storm over one process on SQLite, and one over a fleet on PostgreSQL;
+counted, and written to results/sqlite.json and results/postgres.json. Fails if a line is lost, doubled or out of order.
 """
 
 import argparse
@@ -15,8 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.chaos.storm import Result, storm
+from tests.postgres import Postgres
 
-RESULTS = Path(__file__).parent / "results" / "latest.json"
+RESULTS = Path(__file__).parent / "results"
+PROCESSES = 4
+KILLS_A_RESTART = 10
 
 
 def machine() -> dict[str, str | int]:
@@ -41,29 +44,61 @@ def show(result: Result, console: Console) -> None:
     console.print(
         f"{result.kills} kills in {result.seconds:.0f} s; ready again after {result.restart_ms_median:.0f} ms"
     )
+    if result.database_restarts:
+        console.print(
+            f"{result.database_restarts} restarts of PostgreSQL; "
+            f"{result.processes} processes ready again after {result.outage_ms_median:.0f} ms"
+        )
+
+
+def run(store: str, kills: int, *, seed: int, processes: int, progress: Progress) -> Result:
+    """Let it rage over this store, with a bar."""
+    bar = progress.add_task(f"killing, on {store}", total=kills)
+
+    def on_kill(number: int, _: int) -> None:
+        progress.update(bar, completed=number)
+
+    with tempfile.TemporaryDirectory() as folder:
+        if store == "sqlite":
+            return asyncio.run(storm(Path(folder), kills, seed=seed, on_kill=on_kill))
+        with Postgres(durable=True) as server:
+            restarts = kills // KILLS_A_RESTART
+            raging = storm(
+                Path(folder),
+                kills,
+                processes=processes,
+                server=server,
+                database_restarts=restarts,
+                seed=seed,
+                on_kill=on_kill,
+            )
+            return asyncio.run(raging)
 
 
 def main() -> None:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--store", choices=("sqlite", "postgres", "both"), default="both")
+    parser.add_argument("--processes", type=int, default=PROCESSES, help="how many there are on PostgreSQL")
     parser.add_argument("--seed", type=int, default=1, help="where the random moments come from")
     arguments = parser.parse_args()
     console = Console()
+    console.print(f"seed {arguments.seed}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress, tempfile.TemporaryDirectory() as folder:
-        bar = progress.add_task("killing", total=arguments.kills)
-
-        def on_kill(number: int) -> None:
-            progress.update(bar, completed=number)
-
-        result = asyncio.run(storm(Path(folder), arguments.kills, seed=arguments.seed, on_kill=on_kill))
-    show(result, console)
-    RESULTS.parent.mkdir(exist_ok=True)
-    found = result.flat() | {"machine": machine()}
-    RESULTS.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    console.print(f"written to {RESULTS}")
-    if not result.clean:
+    stores = ("sqlite", "postgres") if arguments.store == "both" else (arguments.store,)
+    RESULTS.mkdir(exist_ok=True)
+    clean = True
+    for store in stores:
+        with Progress(*columns, console=console) as progress:
+            result = run(store, arguments.kills, seed=arguments.seed, processes=arguments.processes, progress=progress)
+        show(result, console)
+        found = result.flat() | {"machine": machine(), "seed": arguments.seed}
+        path = RESULTS / f"{store}.json"
+        path.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        console.print(f"written to {path}")
+        clean = clean and result.clean
+    if not clean:
         raise SystemExit("lines were lost, doubled or out of order")
 
 
