@@ -19,9 +19,9 @@ LONGEST_REST_S = 1.0
 # https://www.pgbouncer.org/config.html#ignore_startup_parameters
 _SET_UP = (
     "SET statement_timeout = {statement_ms}; SET lock_timeout = {lock_ms}; "
-    "SET idle_in_transaction_session_timeout = {idle_ms}; "
-    "SELECT pg_postmaster_start_time()::text || ' ' || coalesce(stats_reset::text, '') FROM pg_stat_archiver"
+    "SET idle_in_transaction_session_timeout = {idle_ms}"
 )
+_WHICH_RUN = "SELECT pg_postmaster_start_time()::text || ' ' || coalesce(stats_reset::text, '') FROM pg_stat_archiver"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,13 +112,15 @@ def connect(server: Server) -> Link:
         connection = open_connection(server)
     except psycopg.Error as error:
         raise StoreUnavailable(f"{server.name} cannot be reached: {reason(error)}") from None
-    link = Link(connection, prepare=server.prepare)
     try:
-        words = _SET_UP.format(statement_ms=server.statement_ms, lock_ms=server.lock_ms, idle_ms=server.idle_ms)
-        link.incarnation = link.command(words.encode()).get_value(0, 0) or b""
+        limits = _SET_UP.format(statement_ms=server.statement_ms, lock_ms=server.lock_ms, idle_ms=server.idle_ms)
+        connection.execute(limits.encode())
+        [incarnation] = connection.execute(_WHICH_RUN.encode()).fetchone() or [""]
     except psycopg.Error as error:
-        link.close()
+        connection.close()
         raise StoreUnavailable(f"{server.name} cannot be used: {reason(error)}") from None
+    link = Link(connection, prepare=server.prepare)
+    link.incarnation = str(incarnation)
     return link
 
 

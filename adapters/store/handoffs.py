@@ -94,7 +94,7 @@ class HandoffUnits(LaneUnits):
         return [rows.handoff_of(row) for row in self._all(_OPEN, site=site, operator=operator or "", most=limit)]
 
     def insert_handoff(self, handoff: Handoff) -> None:
-        self._change(_INSERT, **rows.handoff_row(handoff))
+        self._write(_INSERT, **rows.handoff_row(handoff))
         self._open_lane(handoff)
 
     def save_handoff(self, handoff: Handoff) -> None:
@@ -107,13 +107,13 @@ class HandoffUnits(LaneUnits):
         return [ChannelId(row[0]) for row in self._all(_CHANNELS, desk=desk)]
 
     def set_timer(self, site: SiteId, handoff: HandoffId, rung: str, due_at: Millis) -> None:
-        self._change(_SET_TIMER, site=site, handoff=handoff, rung=rung, due_at=due_at)
+        self._write(_SET_TIMER, site=site, handoff=handoff, rung=rung, due_at=due_at)
 
     def clear_timers(self, site: SiteId, handoff: HandoffId) -> None:
-        self._change(_CLEAR_TIMERS, site=site, handoff=handoff)
+        self._write(_CLEAR_TIMERS, site=site, handoff=handoff)
 
     def drop_timer(self, site: SiteId, handoff: HandoffId, rung: str) -> None:
-        self._change(_DROP_TIMER, site=site, handoff=handoff, rung=rung)
+        self._write(_DROP_TIMER, site=site, handoff=handoff, rung=rung)
 
     def due_timers(self, now: Millis, limit: int = 50) -> list[DueTimer]:
         found = self._all(_DUE, now=now, most=limit)

@@ -8,10 +8,11 @@ another statement. Only text, integers and NULL go in and out.
 
 import contextlib
 import os
+import select
 import socket
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import psycopg
 from psycopg import pq
@@ -23,11 +24,21 @@ _RUN_AGAIN = frozenset({"40001", "40P01"})
 """Serialization failure, deadlock: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html"""
 _NOT_PREPARED = frozenset({"26000", "42P05"})
 """A pooler in transaction mode gave us another server connection than the one that prepared it."""
+_ENDED = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "08P01"})
+"""The server is about to hang up: shut down, crashed, starting, idle for too long in a session or a transaction."""
+BEGIN = "BEGIN"
+BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+COMMIT = "COMMIT"
+# Only with its number can be told afterwards whether a transaction was committed, see pg_xact_status in
+# https://www.postgresql.org/docs/current/functions-info.html
+NUMBER = "SELECT pg_current_xact_id()::text"
 _INTEGERS = frozenset({20, 21, 23})
 _NOT_IN_TEXT = "\0"
 """PostgreSQL holds every character but this one: https://www.postgresql.org/docs/current/datatype-character.html"""
 
 Row = tuple[Any, ...]
+_Step = tuple[str, Sequence[bytes | None]]
+"""A statement and its parameters, as they are sent."""
 
 
 class RunAgain(BaseException):
@@ -53,7 +64,12 @@ def dialect() -> Dialect:
 
 
 class Link:
-    """One connection, used by one thread at a time. It is its own cursor, as far as units need one (PEP 249)."""
+    """One connection, used by one thread at a time. It is its own cursor, as far as units need one (PEP 249).
+
+    Statements travel in libpq's pipeline mode: those whose outcome nobody waits for go along with the next one that
+    somebody does wait for (https://www.postgresql.org/docs/current/libpq-pipeline-mode.html). If one of them fails, the
+    server skips the rest, a COMMIT included.
+    """
 
     def __init__(self, connection: psycopg.Connection[Any], *, prepare: bool = True) -> None:
         """Own the connection, which must be in autocommit: transactions are begun and ended here by hand.
@@ -62,38 +78,37 @@ class Link:
         """
         self._connection = connection
         self._pg = connection.pgconn
+        self._pg.enter_pipeline_mode()
+        self._readable, self._both = select.poll(), select.poll()
+        self._readable.register(self._pg.socket, select.POLLIN)
+        self._both.register(self._pg.socket, select.POLLIN | select.POLLOUT)
         self._prepare = prepare
         self._prepared: dict[str, bytes] = {}
         self._readers: dict[str, list[Callable[[bytes], Any]]] = {}
+        self._opening: list[_Step] = []
+        self._waiting: list[_Step] = []
         self._result: pq.abc.PGresult | None = None
         self._sql = ""
+        self._gone = False
+        self.number: str | None = None
+        """That of the transaction, by which to ask for it if its end is not heard of. None until the server gave it."""
+        self.answered = False
+        """The server has said something since `begin`."""
         self.careful = False
         """Give each statement a savepoint, so that a unit may go on after one that failed."""
-        self.incarnation = b""
+        self.incarnation = ""
         """Which run of the server this is: another one after each restart and each crash."""
         self.rowcount = -1
 
     @property
     def lost(self) -> bool:
         """The connection is gone."""
-        return self._pg.status != pq.ConnStatus.OK
+        return self._gone or self._pg.status != pq.ConnStatus.OK
 
     @property
     def failed(self) -> bool:
         """A statement failed, and the transaction can only be undone."""
         return self._pg.transaction_status == pq.TransactionStatus.INERROR
-
-    # --- transactions
-
-    def command(self, sql: bytes) -> pq.abc.PGresult:
-        """Run words of our own without parameters; of several, return the last result. Raises psycopg.Error."""
-        return self._checked(self._pg.exec_(sql))
-
-    def undo(self) -> None:
-        """Roll back what is open, if anything is and if anybody is there to do it."""
-        if self._pg.transaction_status in {pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR}:
-            with contextlib.suppress(psycopg.Error):
-                self.command(b"ROLLBACK")
 
     def close(self) -> None:
         """Close it. May be called twice."""
@@ -104,25 +119,76 @@ class Link:
         with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._pg.socket)) as line:
             line.shutdown(socket.SHUT_RDWR)
 
+    # --- transactions
+
+    def begin(self, *, reads: bool) -> None:
+        """Begin, together with the first statement. One that writes is given a `number`."""
+        self.number, self.answered = None, False
+        self._opening = [(BEGIN_READING, ())] if reads else [(BEGIN, ()), (NUMBER, ())]
+        if self.careful:
+            self._send()
+
+    @property
+    def began(self) -> bool:
+        """A transaction is open."""
+        return self._pg.transaction_status != pq.TransactionStatus.IDLE
+
+    def settle(self) -> None:
+        """Send what waits if the transaction has no number yet: without one its end could not be asked for."""
+        if self._waiting and self.number is None:
+            self._send()
+
+    def look_back(self) -> None:
+        """Send what waits, although the transaction is to be undone: it may have failed, and the unit not know that."""
+        if self._waiting and not self.lost and not self.failed:
+            self._send()
+
+    def commit(self) -> bool:
+        """Commit, together with what waits. False: the server undid the transaction. Raises psycopg.Error, RunAgain."""
+        if not self.began and not self._waiting:
+            return True
+        self._waiting.append((COMMIT, ()))
+        return self._send()[-1].command_status == b"COMMIT"
+
+    def undo(self) -> None:
+        """Roll back what is open, if anything is and if anybody is there to do it."""
+        self._opening, self._waiting = [], []
+        if self.began and not self.lost:
+            with contextlib.suppress(psycopg.Error):
+                self.execute("ROLLBACK")
+
     # --- the cursor
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run one statement. Raises psycopg.Error, RunAgain, and UnicodeEncodeError for text that is none."""
         values = [None if value is None else _written(value) for value in parameters]
-        if not self.careful:
-            self._result = self._run(sql, values)
-        else:
+        if self.careful and self.began:
             self._result = self._run_carefully(sql, values)
+        else:
+            self._waiting.append((sql, values))
+            self._result = self._send()[-1]
         self._sql = sql
         self.rowcount = self._result.command_tuples or 0
 
+    def later(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Run one whose outcome nobody waits for, with the next one or with the commit."""
+        if self.careful:
+            self.execute(sql, parameters)
+        else:
+            self._waiting.append((sql, [None if value is None else _written(value) for value in parameters]))
+
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run it once for each row; `rowcount` is then that of all."""
-        count = 0
+        if self.careful or not rows:
+            count = 0
+            for row in rows:
+                self.execute(sql, row)
+                count += self.rowcount
+            self.rowcount = count
+            return
         for row in rows:
-            self.execute(sql, row)
-            count += self.rowcount
-        self.rowcount = count
+            self.later(sql, row)
+        self.rowcount = sum(result.command_tuples or 0 for result in self._send()[-len(rows) :])
 
     def fetchall(self) -> list[Row]:
         """Return what the last statement found."""
@@ -139,37 +205,89 @@ class Link:
             for row in range(result.ntuples)
         ]
 
-    def _run(self, sql: str, values: list[bytes | None]) -> pq.abc.PGresult:
-        if not self._prepare:
-            return self._checked(self._pg.exec_params(sql.encode(), values))
-        name = self._prepared.get(sql)
-        if name is None:
-            name = b"handoff_" + sha256(sql.encode()).hexdigest()[:32].encode()
-            prepared = self._pg.prepare(name, sql.encode())
-            if _state(prepared) != "42P05":
-                self._checked(prepared)
-            self._prepared[sql] = name
-        # NULL is allowed, whatever its types say.
-        return self._checked(self._pg.exec_prepared(name, cast("list[bytes]", values)))
-
-    def _run_carefully(self, sql: str, values: list[bytes | None]) -> pq.abc.PGresult:
-        self.command(b"SAVEPOINT statement")
+    def _run_carefully(self, sql: str, values: Sequence[bytes | None]) -> pq.abc.PGresult:
+        self._waiting += [("SAVEPOINT statement", ()), (sql, values)]
         try:
-            result = self._run(sql, values)
+            result = self._send()[-1]
         except psycopg.Error:
             if self.failed:
-                self.command(b"ROLLBACK TO statement")
+                self._waiting.append(("ROLLBACK TO statement", ()))
+                self._send()
             raise
-        self.command(b"RELEASE statement")
+        self._waiting.append(("RELEASE statement", ()))
         return result
 
-    def _checked(self, result: pq.abc.PGresult) -> pq.abc.PGresult:
-        if result.status in _DONE:
-            return result
-        message = _first_line(result.error_message)
-        if self.lost:
+    # --- the wire
+
+    def _send(self) -> list[pq.abc.PGresult]:
+        """Send all that waits; return the result of each. Raises what the first one that failed came to."""
+        waiting = [*self._opening, *self._waiting]
+        self._opening, self._waiting = [], []
+        pg, known = self._pg, self._prepared
+        fresh: dict[str, bytes] = {}
+        steps: list[tuple[str, bytes]] = []
+        try:
+            for sql, values in waiting:
+                name = (known.get(sql) or fresh.get(sql)) if self._prepare else b""
+                if name is None:
+                    name = fresh[sql] = b"handoff_" + sha256(sql.encode()).hexdigest()[:32].encode()
+                    pg.send_prepare(name, sql.encode())
+                    steps.append((sql, name))
+                if name:
+                    # NULL is allowed, whatever the type of this call says.
+                    pg.send_query_prepared(name, cast("Sequence[bytes]", values))
+                else:
+                    pg.send_query_params(sql.encode(), values)
+                steps.append((sql, b""))
+            pg.pipeline_sync()
+            while pg.flush():
+                self._both.poll()
+                pg.consume_input()
+            results = self._collect()
+        except psycopg.OperationalError as error:
+            self._gone = True
+            raise Lost(_first_line(str(error))) from error
+        return self._checked(steps, results)
+
+    def _checked(self, steps: list[tuple[str, bytes]], results: list[pq.abc.PGresult]) -> list[pq.abc.PGresult]:
+        """Return the results of the statements, without those of preparing them."""
+        said = []
+        for (sql, name), result in zip(steps, results, strict=False):
+            if result.status not in _DONE:
+                self._raise(result)
+            if name:
+                # Only now: what follows a failure in the pipeline was skipped.
+                self._prepared[sql] = name
+                continue
+            if sql is NUMBER:
+                self.number = (result.get_value(0, 0) or b"").decode()
+            said.append(result)
+        self.answered = True
+        return said
+
+    def _collect(self) -> list[pq.abc.PGresult]:
+        """Return the results of all that was sent."""
+        pg = self._pg
+        results: list[pq.abc.PGresult] = []
+        while True:
+            while pg.is_busy():
+                self._readable.poll()
+                pg.consume_input()
+            result = pg.get_result()
+            if result is None:
+                if pg.status != pq.ConnStatus.OK:
+                    raise Lost("the connection is gone")
+            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                return results
+            else:
+                results.append(result)
+
+    def _raise(self, result: pq.abc.PGresult) -> NoReturn:
+        message = _first_line(result.error_message.decode(errors="replace"))
+        state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+        if self.lost or state in _ENDED:
+            self._gone = True
             raise Lost(message or "the connection is gone")
-        state = _state(result)
         if state in _RUN_AGAIN:
             raise RunAgain(message)
         if state in _NOT_PREPARED and self._prepare:
@@ -196,9 +314,5 @@ def _reader(kind: int) -> Callable[[bytes], Any]:
     return int if kind in _INTEGERS else bytes.decode
 
 
-def _state(result: pq.abc.PGresult) -> str:
-    return (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-
-
-def _first_line(message: bytes) -> str:
-    return message.decode(errors="replace").strip().partition("\n")[0]
+def _first_line(message: str) -> str:
+    return message.strip().partition("\n")[0]

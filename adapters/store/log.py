@@ -58,7 +58,7 @@ class LogUnits(Session):
         return None if row is None else rows.conversation_of(row)
 
     def insert_conversation(self, conversation: Conversation) -> None:
-        self._change(_INSERT_CONVERSATION, **rows.conversation_row(conversation))
+        self._write(_INSERT_CONVERSATION, **rows.conversation_row(conversation))
 
     def save_conversation(self, conversation: Conversation, *, was_epoch: int) -> None:
         values = {f"v_{name}": value for name, value in rows.conversation_row(conversation).items()}
@@ -66,7 +66,7 @@ class LogUnits(Session):
             raise StoreUnavailable(f"conversation {conversation.id} is no longer at epoch {was_epoch}")
 
     def append(self, site: SiteId, conversation: ConversationId, entry: Entry) -> None:
-        self._change(_APPEND, **rows.entry_row(site, conversation, entry))
+        self._write(_APPEND, **rows.entry_row(site, conversation, entry))
 
     def entries(
         self,
@@ -90,7 +90,7 @@ class LogUnits(Session):
         return None if row is None else (ConversationId(row[1]), rows.entry_of(row))
 
     def put_file(self, site: SiteId, file: FileRef, digest: str) -> None:
-        self._change(
+        self._write(
             _PUT_FILE,
             site=site,
             id=file.id,

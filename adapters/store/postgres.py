@@ -37,11 +37,7 @@ TRIES = 8
 CLEARING_UP_S = 8.0
 """How long to ask what became of a transaction whose connection broke during its COMMIT."""
 
-# The number of the transaction is asked for at its start: only with it can be told afterwards whether it was committed,
-# see pg_xact_status in https://www.postgresql.org/docs/current/functions-info.html
-_BEGIN = b"BEGIN; SELECT pg_current_xact_id()"
-_BEGIN_READING = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_CLOCK = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _NOTIFY = "SELECT pg_notify($1::text, said) FROM jsonb_array_elements_text($2::text::jsonb) AS said"
 _END_OF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid"
 
@@ -170,25 +166,26 @@ class _Worker:
 
     def keep(self, unit: Unit[T]) -> T:
         """Run the unit in a transaction; what is returned is true on the server's disk."""
-        return self._until_it_ran(lambda link: self._in_transaction(link, _BEGIN, unit))
+        return self._until_it_ran(lambda link: self._in_transaction(link, unit, reads=False))
 
     def look(self, unit: Unit[T]) -> T:
         """Run a unit that only reads, on one snapshot."""
-        return self._until_it_ran(lambda link: self._in_transaction(link, _BEGIN_READING, unit))
+        return self._until_it_ran(lambda link: self._in_transaction(link, unit, reads=True))
 
     def ask_the_time(self) -> tuple[float, float]:
         """See `PostgresStore.store_time`."""
 
         def ask(link: Link) -> tuple[float, float]:
             before = time.monotonic()
-            now_us = int(link.command(_CLOCK).get_value(0, 0) or b"0")
+            link.execute(_CLOCK)
+            [[now_us]] = link.fetchall()
             return now_us / 1000, (before + time.monotonic()) / 2
 
-        return self._until_it_ran(ask)
+        return self._until_it_ran(_repeatable(ask))
 
     def notify(self, channel: str, payloads: Sequence[str]) -> None:
         """See `PostgresStore.notify`."""
-        self._until_it_ran(lambda link: link.execute(_NOTIFY, [channel, json.dumps(payloads)]))
+        self._until_it_ran(_repeatable(lambda link: link.execute(_NOTIFY, [channel, json.dumps(payloads)])))
 
     def _until_it_ran(self, work: Callable[[Link], T]) -> T:
         """Do it on this thread's connection, again if it was undone through no fault of its own."""
@@ -215,39 +212,41 @@ class _Worker:
                     self._hang_up()
         raise StoreUnavailable(f"the database undid the unit {TRIES} times: {why}")
 
-    def _in_transaction(self, link: Link, begin: bytes, unit: Unit[T]) -> T:
-        try:
-            began = link.command(begin)
-        except psycopg.Error as error:
-            if link.lost:
-                raise _NeverBegan(str(error)) from error
-            raise
-        number = began.get_value(0, 0) if begin is _BEGIN else None
+    def _in_transaction(self, link: Link, unit: Unit[T], *, reads: bool) -> T:
+        link.begin(reads=reads)
         try:
             result = unit(SqlTx(link, self._statements))
-            if link.failed:
+            link.settle()
+            if link.failed or link.lost:
                 raise StoreUnavailable("the database failed in a statement whose error the unit passed over")
-        except BaseException:
-            link.undo()
+        except BaseException as error:
+            try:
+                with contextlib.suppress(psycopg.Error):
+                    link.look_back()
+            finally:
+                link.undo()
+            if link.lost and not link.answered:
+                raise _NeverBegan(str(error)) from error
             raise
-        self._commit(link, number)
+        self._commit(link, reads=reads)
         return result
 
-    def _commit(self, link: Link, number: bytes | None) -> None:
+    def _commit(self, link: Link, *, reads: bool) -> None:
         try:
-            if link.command(b"COMMIT").command_status == b"COMMIT":
-                return
-        except psycopg.Error as error:
+            kept = link.commit()
+        except (psycopg.Error, RunAgain) as error:
             if not link.lost:
                 link.undo()
                 raise
-            if number is None:
+            if reads:
                 return
+            number = link.number
             self._hang_up()
-            if not was_committed(self._dialler.server, number, link.incarnation):
+            if number is None or not was_committed(self._dialler.server, number, link.incarnation):
                 raise StoreUnavailable(f"the connection broke, and nothing was kept: {error}") from error
             return
-        raise StoreUnavailable("the database undid the transaction")
+        if not kept:
+            raise StoreUnavailable("the database undid the transaction")
 
     def _hang_up(self) -> None:
         if self._link is not None:
@@ -259,7 +258,19 @@ class _NeverBegan(Lost):
     """The connection was dead before the first word."""
 
 
-def was_committed(server: Server, number: bytes, incarnation: bytes) -> bool:
+def _repeatable(work: Callable[[Link], T]) -> Callable[[Link], T]:
+    """Mark what may be done twice without harm: on a broken connection it counts as not begun."""
+
+    def once(link: Link) -> T:
+        try:
+            return work(link)
+        except Lost as error:
+            raise _NeverBegan(str(error)) from error
+
+    return once
+
+
+def was_committed(server: Server, number: str, incarnation: str) -> bool:
     """Return what became of a transaction whose connection broke during its COMMIT. Blocks while this is not settled.
 
     A number that was given before a crash can be given again after it, if nothing of the first one had reached the
@@ -276,7 +287,7 @@ def was_committed(server: Server, number: bytes, incarnation: bytes) -> bool:
             time.sleep(0.1)
             continue
         try:
-            link.execute("SELECT pg_xact_status($1::text::xid8)", [number.decode()])
+            link.execute("SELECT pg_xact_status($1::text::xid8)", [number])
             [[status]] = link.fetchall()
             if status == "committed" and link.incarnation == incarnation:
                 return True
@@ -286,7 +297,7 @@ def was_committed(server: Server, number: bytes, incarnation: bytes) -> bool:
             if status == "aborted" or link.incarnation != incarnation:
                 return False
             # Still at work, or the server has not noticed yet that nobody is there.
-            link.execute(_END_OF, [number.decode()])
+            link.execute(_END_OF, [number])
         except psycopg.errors.InvalidParameterValue:
             return False  # "in the future": the server has forgotten that it ever gave this number
         except (psycopg.Error, RunAgain) as error:

@@ -106,11 +106,13 @@ class Session:
     given twice, a second open handoff).
     """
 
-    __slots__ = ("_cursor", "_statements")
+    __slots__ = ("_cursor", "_later", "_statements")
 
     def __init__(self, cursor: Cursor, statements: Statements) -> None:
         """Use this cursor; nothing is begun or ended here."""
         self._cursor = cursor
+        # A database that is not in this process spares itself a way there and back.
+        self._later: Callable[[Any, Any], Any] = getattr(cursor, "later", cursor.execute)
         self._statements = statements
 
     def _execute(self, statement: Statement, parameters: Parameters) -> Cursor:
@@ -140,6 +142,16 @@ class Session:
 
     def _change(self, statement: Statement, **parameters: Any) -> int:
         return self._execute(statement, parameters).rowcount
+
+    def _write(self, statement: Statement, **parameters: Any) -> None:
+        """Run one whose outcome is not asked for: what goes wrong with it may come out at a later one, or at the
+        commit.
+        """
+        prepared = self._statements[statement]
+        try:
+            self._later(prepared.sql, prepared.bind(parameters))
+        except self._statements.failed as error:
+            raise self._named(error) from error
 
     def _change_each(self, statement: Statement, rows: Sequence[Parameters]) -> int:
         """Run it once for each; return how many rows changed in all."""

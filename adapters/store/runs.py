@@ -88,10 +88,10 @@ class TurnUnits(Session):
         return None if row is None else rows.turn_of(row)
 
     def insert_turn(self, turn: Turn) -> None:
-        self._change(_INSERT, **rows.turn_row(turn))
+        self._write(_INSERT, **rows.turn_row(turn))
 
     def end_turn(self, site: SiteId, turn: TurnId, state: TurnState) -> None:
-        self._change(_END, v_site=site, v_id=turn, v_state=state.value)
+        self._write(_END, v_site=site, v_id=turn, v_state=state.value)
 
     def claim_turn(self, worker: str, now: Millis, lease_ms: int) -> Turn | None:
         row = self._one(_CLAIMABLE, now=now)
@@ -99,7 +99,7 @@ class TurnUnits(Session):
             return None
         found = rows.turn_of(row)
         attempt = found.attempt + (found.state is TurnState.RUNNING)
-        self._change(_CLAIM, v_seq=row[0], v_attempt=attempt, v_worker=worker, v_until=now + lease_ms)
+        self._write(_CLAIM, v_seq=row[0], v_attempt=attempt, v_worker=worker, v_until=now + lease_ms)
         return replace(found, attempt=attempt, state=TurnState.RUNNING)
 
     def unanswered(self, limit: int = 100) -> list[Conversation]:
@@ -109,10 +109,10 @@ class TurnUnits(Session):
         return self._change(_RENEW, v_site=site, v_id=turn, v_attempt=attempt, v_until=now + lease_ms) == 1
 
     def write_stream(self, site: SiteId, conversation: ConversationId, turn: TurnId, attempt: int, text: str) -> None:
-        self._change(_WRITE, site=site, conversation=conversation, turn=turn, attempt=attempt, text=text)
+        self._write(_WRITE, site=site, conversation=conversation, turn=turn, attempt=attempt, text=text)
 
     def close_stream(self, site: SiteId, conversation: ConversationId, turn: TurnId) -> None:
-        self._change(_CLOSE, site=site, conversation=conversation, turn=turn)
+        self._write(_CLOSE, site=site, conversation=conversation, turn=turn)
 
     def stream(self, site: SiteId, conversation: ConversationId) -> Stream | None:
         row = self._one(_STREAM, site=site, conversation=conversation)

@@ -64,7 +64,7 @@ class SharingUnits(Session):
         return self._change(_HOLD, site=site, name=name, owner=worker, until=now + lease_ms, now=now) == 1
 
     def drop_lease(self, site: SiteId, name: str, worker: str) -> None:
-        self._change(_DROP, site=site, name=name, owner=worker)
+        self._write(_DROP, site=site, name=name, owner=worker)
 
     def heads(self, site: SiteId, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
         found = self._all(_HEADS_OF, site=site, ids=json.dumps(list(conversations)))

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -28,6 +29,8 @@ from tests.contracts import store_samples as make
 from tests.contracts.store_samples import DESK, LEASE_MS, SITE, T0, at
 from tests.postgres import Postgres, name_in
 
+COMMIT_NAME = b"handoff_" + sha256(b"COMMIT").hexdigest()[:32].encode()
+"""What the COMMIT of a unit is called on the wire."""
 C1, C2 = ConversationId("c1"), ConversationId("c2")
 
 
@@ -84,10 +87,14 @@ def gone_after_commit(wire: Wire) -> Callable[[bytes, bytes], str]:
 async def test_a_wire_that_is_cut_before_the_commit_keeps_nothing(wire: Wire, store: PostgresStore) -> None:
     """The unit fails with StoreUnavailable, nothing of it is kept, and the next one works without any ado."""
     await store.run(lambda tx: tx.insert_conversation(make.conversation()))
-    wire.up = once(b"B", b"handoff_", CUT)
+    wire.up = once(b"P", b"FROM conversation", CUT)
 
-    with pytest.raises(StoreUnavailable):
-        await store.run(remember())
+    def unit(tx: Tx) -> None:
+        assert tx.remember(SITE, SourceId("e1"), T0)
+        tx.conversation(SITE, C1)
+
+    with pytest.raises(StoreUnavailable, match="the database failed"):
+        await store.run(unit)
     assert await store.run(remember())
 
 
@@ -118,7 +125,7 @@ async def test_a_commit_whose_answer_is_lost_is_known_to_be_kept(wire: Wire, sto
 
 async def test_a_commit_that_never_arrived_is_known_to_be_lost(wire: Wire, store: PostgresStore) -> None:
     """The wire broke before the server heard COMMIT: StoreUnavailable says that nothing was kept, and that is so."""
-    wire.up = once(b"Q", b"COMMIT", CUT)
+    wire.up = once(b"B", COMMIT_NAME, CUT)
 
     with pytest.raises(StoreUnavailable, match="nothing was kept"):
         await store.run(remember())
@@ -129,7 +136,16 @@ async def test_a_commit_that_is_held_up_is_ended_and_told(wire: Wire, tcp: Postg
     """The server still waits for a COMMIT that got stuck on the way: its transaction is ended, and the answer sure."""
     async with opened(wire.url, unit_s=0.5) as store:
         await store.run(remember("warm-up"))
-        wire.up = once(b"Q", b"COMMIT", DROP)
+        stuck: list[bytes] = []
+
+        def look(kind: bytes, content: bytes) -> str:
+            """Hold back the COMMIT and the rest of its message, up to the Sync at the end."""
+            if stuck[-1:] != [b"S"] and (stuck or (kind == b"B" and COMMIT_NAME in content)):
+                stuck.append(kind)
+                return DROP
+            return PASS
+
+        wire.up = look
 
         with pytest.raises(StoreUnavailable, match="nothing was kept"):
             await store.run(remember())
@@ -160,13 +176,13 @@ async def test_a_number_given_again_after_a_crash_proves_nothing(tcp: Postgres) 
     url = tcp.ready_url()
     link = connect(Server(url=url))
     [[number]] = tcp.sql("SELECT pg_current_xact_id()::text", name_in(url))
-    now, before = link.incarnation, b"another start"
+    now, before = link.incarnation, "another start"
     link.close()
 
-    assert postgres.was_committed(Server(url=url), str(number).encode(), now)
+    assert postgres.was_committed(Server(url=url), str(number), now)
     with pytest.raises(StoreUnavailable, match="restarted meanwhile"):
-        postgres.was_committed(Server(url=url), str(number).encode(), before)
-    assert not postgres.was_committed(Server(url=url), b"999999999", before)
+        postgres.was_committed(Server(url=url), str(number), before)
+    assert not postgres.was_committed(Server(url=url), "999999999", before)
 
 
 async def test_a_crash_begins_another_incarnation(tcp: Postgres) -> None:
@@ -352,7 +368,7 @@ async def test_what_a_pooler_forgot_is_prepared_no_more(tcp: Postgres) -> None:
         assert await store.run(remember("e1"))
         link = store._workers[0]._link
         assert link is not None
-        link.command(b"DEALLOCATE ALL")
+        link.execute("DEALLOCATE ALL")
 
         assert await store.run(remember("e2"))
         assert await store.run(remember("e3"))
