@@ -161,11 +161,16 @@ def create(
         clock=clock,
     )
     if settings.mode == "socket":
-        parts.sockets = Sockets(
-            calls=calls,
-            dispatch=door.dispatch,
-            leases=[leased(f"slack-socket-{number}:{settings.desk}") for number in range(1, settings.connections + 1)],
-            before=parts.read_first,
-            on_gap=catching_up.begin,
-        )
+        parts.sockets = _sockets(parts, leased)
     return parts
+
+
+def _sockets(parts: SlackParts, leased: Callable[[str], Lease]) -> Sockets:
+    settings = parts.calls.settings
+    return Sockets(
+        calls=parts.calls,
+        dispatch=parts.door.dispatch,
+        leases=[leased(f"slack-socket-{number}:{settings.desk}") for number in range(1, settings.connections + 1)],
+        before=parts.read_first,
+        on_gap=parts.catching_up.begin,
+    )
