@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -63,6 +64,14 @@ def show(found: list[ModuleType], figures: dict[str, float], console: Console) -
     console.print(ratios)
 
 
+def show_hottest(functions: list[tuple[str, float]], console: Console) -> None:
+    """Print where the time of the whole path goes, by a run of its own under a profiler."""
+    table = Table("hottest functions of the whole path, by themselves", "share")
+    for name, percent in functions:
+        table.add_row(escape(name), f"{percent:.1f} %")
+    console.print(table)
+
+
 def keep(figures: dict[str, float], results: Path) -> list[Path]:
     """Add the figures to those that are there, and draw them; return what was written."""
     results.parent.mkdir(exist_ok=True)
@@ -83,6 +92,9 @@ def main() -> None:
     found = modules(arguments.only)
     figures = measure(found, arguments.rounds, console)
     show(found, figures, console)
+    for module in found:
+        if hasattr(module, "hottest"):
+            show_hottest(module.hottest(), console)
     for path in keep(figures, RESULTS):
         console.print(f"written to {path}")
 

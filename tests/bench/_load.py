@@ -18,6 +18,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -67,6 +68,8 @@ class Job:
     workers: int = 50
     warm_s: float = 2.0
     measured_s: float = 5.0
+    profiled: bool = False
+    """Whether the relay is `tests.bench._profiled`, which is told when to begin and to end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -161,11 +164,13 @@ class People:
             for caller in callers:
                 group.create_task(self._work(caller))
             await asyncio.sleep(self._job.warm_s)
+            self._tell_profiler(signal.SIGUSR1)
             self._measuring, began = True, time.perf_counter()
             own_s, relay_s = time.process_time(), cpu_s(self._job.relay_pid)
             await asyncio.sleep(self._job.measured_s)
             self._measuring, took_s = False, time.perf_counter() - began
             own_s, relay_s = time.process_time() - own_s, cpu_s(self._job.relay_pid) - relay_s
+            self._tell_profiler(signal.SIGUSR2)
             self._over = True
         for window in windows:
             window.close()
@@ -179,6 +184,10 @@ class People:
             "cpu_ms_each": relay_s * 1000 / max(1, len(self._took_s)),
             "load_cpu_share": own_s / took_s,
         }
+
+    def _tell_profiler(self, what: signal.Signals) -> None:
+        if self._job.profiled:
+            os.kill(self._job.relay_pid, what)
 
     async def _quiet(self) -> None:
         """Wait until the relay has asked Slack what it wanted to know at its start."""

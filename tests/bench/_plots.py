@@ -83,8 +83,10 @@ PLOTS: Mapping[str, tuple[Group, ...]] = {
             head="60 live conversations at one post a second and channel, p99 in s (less is better)",
             bars=(
                 _ours("first line of a conversation, six channels", "pacing_60_first_line_p99_s"),
+                _ours("first line of a conversation, one channel", "pacing_60_one_channel_first_line_p99_s"),
                 _ours("all lines, six channels", "pacing_60_sharded_p99_s"),
                 _ours("all lines, one channel", "pacing_60_one_channel_p99_s"),
+                _ours("all lines, one channel, nobody comes or goes", "pacing_60_steady_p99_s"),
             ),
         ),
     ),

@@ -9,6 +9,7 @@ Beside it, in the same run: a plain slack-bolt relay that stores nothing, with t
 """
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 
 from tests.bench import _processes as processes
 from tests.bench._load import Job
+from tests.bench._profiled import FOUND
 from tests.bench._rivals import SIGNING_SECRET
 
 PARTS = 4
@@ -43,6 +45,7 @@ class Sizes:
 
 
 WHOLE = Sizes()
+PROFILED = "from tests.bench._profiled import main; main()"
 
 
 def measure(step: Callable[[str], None], sizes: Sizes = WHOLE) -> dict[str, float]:
@@ -76,8 +79,21 @@ async def _measure(step: Callable[[str], None], folder: Path, sizes: Sizes) -> d
     }
 
 
-async def whole(folder: Path, sizes: Sizes, code: str = processes.SERVE) -> dict[str, Any]:
-    """Measure ours, started by this code."""
+def hottest(sizes: Sizes = WHOLE, count: int = 10) -> list[tuple[str, float]]:
+    """Run ours once more under a profiler; return the functions that used most by themselves, with their share of all
+    that was used, in percent.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(whole(Path(folder), sizes, profiled=True))
+        own_s: dict[str, float] = json.loads((Path(folder) / FOUND).read_text(encoding="utf-8"))
+    total_s = sum(own_s.values())
+    first = sorted(own_s.items(), key=lambda one: -one[1])[:count]
+    return [(name, 100 * seconds / total_s) for name, seconds in first]
+
+
+async def whole(folder: Path, sizes: Sizes, *, profiled: bool = False) -> dict[str, Any]:
+    """Measure ours."""
+    code = PROFILED if profiled else processes.SERVE
     await processes.prepare(folder, sizes.chats, processes.taken)
     async with processes.around() as world, processes.bridge(folder, world.slack, code) as (url, relay):
         chats = processes.chats(sizes.chats, windows=True)
@@ -90,6 +106,7 @@ async def whole(folder: Path, sizes: Sizes, code: str = processes.SERVE) -> dict
             workers=sizes.workers,
             warm_s=sizes.warm_s,
             measured_s=sizes.measured_s,
+            profiled=profiled,
         )
         try:
             return await world.work(job)
