@@ -1,20 +1,20 @@
 """The back door. A courier claims a lane, makes what waits there fit, sends it once, and settles what came of it.
 
 An unclear send is never repeated blindly: the post keeps its key, rests for G (`grace_ms`), is looked for in the
-thread, and only if it is
-certainly not there is it sent again. Our own echo may settle it sooner. Steps in the order of a crash: `begin_send`
-commits before the vendor
-is called, so that a process that dies in between leaves a post that is looked for, not forgotten.
+thread, and only if it is certainly not there is it sent again. Our own echo may settle it sooner. Steps in the order of
+a crash: `begin_send` commits before the vendor is called, so that a process that dies in between leaves a post that is
+looked for, not forgotten.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import TypeGuard
 
-from bridge import briefing, outcomes
 from bridge import log as logs
+from bridge import outcomes
 from bridge.conversation import EntryKind
 from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable, ThreadUnreadable
@@ -32,12 +32,15 @@ SEND_WITHIN_GRACES = 3
 SWEEP_S = 1.0
 REST_GRACES = 2
 """How many times G to rest where a thread cannot be read, or where nothing can be sent until somebody mends it."""
+CLAIMS_PER_UNIT = 8
+"""One commit for as many, so that a claim that waits for the disk holds up no other channel."""
+LINK_AGAIN_MS = 500
 OPEN_AGAIN_MS = 60_000
 """When a card that the desk refused is tried again: without it nobody hears of the customer."""
 
 
 class Courier:
-    """Carries for one desk. Several may run, in one process or in many."""
+    """Carries for one desk: one loop claims, up to `at_once` sends are under way. One per process is enough."""
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Courier:
         worker: str,
         pace: Pace | None = None,
         grace_ms: int = 15_000,
+        at_once: int = 32,
     ) -> None:
         """Take the ports. `grace_ms` is G and must be longer than the desk's call timeout plus its read lag.
 
@@ -62,6 +66,8 @@ class Courier:
         self._pace = pace or Pace()
         self._grace_ms = grace_ms
         self._rest_s = REST_GRACES * grace_ms / 1000
+        self._at_once = at_once
+        self._under_way = 0
         self._wake = asyncio.Event()
         self._stopping = False
         self._gone: set[tuple[HandoffId, int]] = set()
@@ -72,25 +78,49 @@ class Courier:
             self._wake.set()
 
     async def run(self) -> None:
-        """Carry until `stop`. What fails is logged and tried again; only cancellation ends it early."""
-        while not self._stopping:
-            try:
-                busy = await self.step()
-            except StoreUnavailable:
-                log.warning("store_unavailable")
-                busy = False
-                await self._clock.sleep(SWEEP_S)
-            except Exception:
-                log.exception("courier_step_failed")
-                busy = False
-                await self._clock.sleep(SWEEP_S)
-            if not busy and not self._stopping:
-                await self._rest()
+        """Carry until `stop`. What fails is logged and tried again; only cancellation ends it and its sends early."""
+        async with asyncio.TaskGroup() as sends:
+            while not self._stopping:
+                if not await self._tried(self._round(sends)):
+                    await self._clock.sleep(SWEEP_S)
 
     async def stop(self) -> None:
-        """Finish the parcel at hand, then end `run`."""
+        """Finish what is under way, then end `run`."""
         self._stopping = True
         self._wake.set()
+
+    async def _round(self, sends: asyncio.TaskGroup) -> None:
+        """Begin to send what may leave now; then rest, unless there may be more."""
+        room = min(self._at_once - self._under_way, CLAIMS_PER_UNIT)
+        if not room:
+            await self._wake.wait()
+            self._wake.clear()
+            return
+        parcels = await self._store.run(lambda tx: list(islice(iter(lambda: self._claim(tx), None), room)))
+        self._under_way += len(parcels)
+        for parcel in parcels:
+            sends.create_task(self._carry_apart(parcel))
+        if len(parcels) < room and not self._stopping:
+            await self._rest()
+
+    async def _carry_apart(self, parcel: Parcel) -> None:
+        try:
+            await self._tried(self._carry(parcel))
+        finally:
+            self._under_way -= 1
+            self._wake.set()
+
+    @staticmethod
+    async def _tried(work: Awaitable[None]) -> bool:
+        try:
+            await work
+        except StoreUnavailable:
+            log.warning("store_unavailable")
+        except Exception:
+            log.exception("courier_step_failed")
+        else:
+            return True
+        return False
 
     async def _rest(self) -> None:
         due = await self._store.read(lambda tx: tx.next_due(self._desk.name))
@@ -105,6 +135,10 @@ class Courier:
         parcel = await self._store.run(self._claim)
         if parcel is None:
             return False
+        await self._carry(parcel)
+        return True
+
+    async def _carry(self, parcel: Parcel) -> None:
         claim = parcel.claim
         if (claim.handoff, claim.thread.ordinal) in self._gone:
             await self._conclude(parcel, Settled(), Delivered())
@@ -112,16 +146,21 @@ class Courier:
             await self._look(parcel)
         else:
             await self._send(parcel)
-        return True
 
     # --- claim and fit
 
     def _claim(self, tx: Tx) -> Parcel | None:
         now = self._clock.now()
-        claim = tx.claim_lane(self._desk.name, self._worker, now, self._grace_ms)
-        if claim is None:
-            return None
-        parcel = pack(tx, claim, self._desk.capabilities, now)
+        while True:
+            claim = tx.claim_lane(self._desk.name, self._worker, now, self._grace_ms)
+            if claim is None:
+                return None
+            parcel = pack(tx, claim, self._desk.capabilities, now)
+            if not parcel.too_early:
+                break
+            later = Millis(now + LINK_AGAIN_MS)
+            tx.postpone(claim, [parcel.head.k], not_before=later, reason="the thread that it points to is not open")
+            tx.release(claim)
         if parcel.head.state is OutState.NEW:
             tx.begin_send(claim, parcel.ks, parcel.head.key, now, self._free_at(parcel, now))
             outs = tuple(replace(out, key=parcel.head.key, attempt_at=now) for out in parcel.outs)
@@ -129,8 +168,8 @@ class Courier:
         return parcel
 
     def _free_at(self, parcel: Parcel, now: Millis) -> Millis:
-        """Return until when the channel rests."""
-        return Millis(now + self._pace.post_every_ms) if parcel.makes_message else now
+        """Return until when the budget rests that this uses."""
+        return self._pace.free_at(posts=parcel.makes_message, was_free_at=parcel.claim.free_at, now=now)
 
     # --- send
 
@@ -148,7 +187,7 @@ class Courier:
         head, thread, desk = parcel.head, parcel.claim.thread, self._desk
         match head.kind:
             case OutKind.CARD:
-                card = self._card(parcel)
+                card = parcel.card(self._labels)
                 if thread.root is None:
                     return await desk.open(thread, card, head.key)
                 return await desk.refresh(thread, card)
@@ -164,12 +203,6 @@ class Courier:
                 return await desk.delete(thread, parcel.target)
             case _:
                 return Refused(reason="nothing_to_send", remedy="It was never posted in this thread.")
-
-    def _card(self, parcel: Parcel) -> briefing.Card:
-        handoff = parcel.handoff
-        label = self._labels.get(handoff.queue, handoff.queue)
-        card = briefing.card(handoff, parcel.conversation, queue_label=label, previous=parcel.previous)
-        return card if handoff.thread.ordinal == parcel.claim.thread.ordinal else briefing.moved(card, label)
 
     async def _post(self, parcel: Parcel, *, done: int) -> Outcome:
         """Post what is left of a parcel, of which so many posts are there. Nearly always it is one post."""

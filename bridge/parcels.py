@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 
 from bridge import briefing
 from bridge.capabilities import Capabilities, Part, fit
-from bridge.conversation import Conversation, Entry, EntryKind, Handoff
+from bridge.conversation import Conversation, Entry, EntryKind, Handoff, Thread
 from bridge.effects import OutKind
 from bridge.ids import HandoffId, Millis, OutKey, RemoteRef, Ticket
 from bridge.pacing import posts, together
-from bridge.storage import Claim, Out, Tx
+from bridge.storage import Claim, Out, OutState, Tx
+
+LINK_WITHIN_MS = 5000
+"""How long a notice waits for the thread that it points to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +31,8 @@ class Parcel:
     target: RemoteRef | None = None
     transcript: briefing.Transcript | None = None
     previous: Ticket | None = None
+    too_early: bool = False
+    """Whether it would point to a thread that is about to be opened, and not be a link."""
 
     @property
     def head(self) -> Out:
@@ -48,6 +53,13 @@ class Parcel:
     def opens_thread(self) -> bool:
         """Whether it is the card that the thread hangs on."""
         return self.head.kind is OutKind.CARD and self.claim.thread.root is None
+
+    def card(self, labels: Mapping[str, str]) -> briefing.Card:
+        """Return the card as it is now, or what becomes of it in a thread that the handoff has left."""
+        label = labels.get(self.handoff.queue, self.handoff.queue)
+        card = briefing.card(self.handoff, self.conversation, queue_label=label, previous=self.previous)
+        here = self.handoff.thread.ordinal == self.claim.thread.ordinal
+        return card if here else briefing.moved(card, label)
 
     def posts(self, limits: Capabilities) -> list[tuple[OutKey, tuple[Part, ...]]]:
         """Return the posts that this makes, in order, each with its key: one, or more for a line over a post's limits.
@@ -81,21 +93,18 @@ def pack(tx: Tx, claim: Claim, limits: Capabilities, now: Millis) -> Parcel:
     conversation = tx.conversation(claim.site, claim.conversation, lock=False)
     if handoff is None or conversation is None:
         raise LookupError(f"lane of {claim.handoff} without its handoff")
-    entries = {
-        out.n: entry
-        for out in claim.outs
-        if out.n is not None and out.kind is not OutKind.TRANSCRIPT
-        for entry in tx.entries(claim.site, claim.conversation, after_n=out.n - 1, upto_n=out.n)
-    }
+    entries = _entries(tx, claim)
     pieces = [_linked(tx, claim, entries.get(out.n or 0), _fit(out, entries, limits, now)) for out in claim.outs]
-    count = together(claim.outs, pieces, limits)
+    early = {i for i, out in enumerate(claim.outs) if _too_early(tx, claim, out, entries, now)}
+    leaving = together(claim.outs, pieces, limits)
     parcel = Parcel(
         claim=claim,
-        outs=claim.outs[:count],
+        outs=tuple(claim.outs[i] for i in leaving),
         handoff=handoff,
         conversation=conversation,
         entries=entries,
-        parts=tuple(part for piece in pieces[:count] for part in piece),
+        parts=tuple(part for i in leaving for part in pieces[i]),
+        too_early=not early.isdisjoint(leaving),
     )
     head = parcel.head
     if head.kind is OutKind.TRANSCRIPT and head.n is not None:
@@ -108,6 +117,16 @@ def pack(tx: Tx, claim: Claim, limits: Capabilities, now: Millis) -> Parcel:
     return parcel
 
 
+def _entries(tx: Tx, claim: Claim) -> dict[int, Entry]:
+    """Return the entries that the outs speak of, read at once."""
+    wanted = {out.n for out in claim.outs if out.n is not None and out.kind is not OutKind.TRANSCRIPT}
+    if not wanted:
+        return {}
+    first, last = min(wanted), max(wanted)
+    found = tx.entries(claim.site, claim.conversation, after_n=first - 1, upto_n=last, limit=last - first + 1)
+    return {entry.n: entry for entry in found if entry.n in wanted}
+
+
 def _fit(out: Out, entries: Mapping[int, Entry], limits: Capabilities, now: Millis) -> tuple[Part, ...]:
     if out.kind not in (OutKind.POST, OutKind.EDIT) or out.n is None or out.n not in entries:
         return ()
@@ -117,11 +136,23 @@ def _fit(out: Out, entries: Mapping[int, Entry], limits: Capabilities, now: Mill
 
 def _linked(tx: Tx, claim: Claim, entry: Entry | None, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """Add the root of the thread that a notice points to, if it is open by now and on the same desk."""
+    there = _points_to(tx, claim, entry) if parts else None
+    return parts if there is None else (*parts[:-1], replace(parts[-1], link=there.root))
+
+
+def _points_to(tx: Tx, claim: Claim, entry: Entry | None) -> Thread | None:
     wanted = entry.data.get("points_to") if entry is not None and entry.kind is EntryKind.NOTICE else None
-    there = tx.handoff(claim.site, HandoffId(wanted)) if wanted and parts else None
+    there = tx.handoff(claim.site, HandoffId(wanted)) if wanted else None
     if there is None or there.thread.desk != claim.thread.desk or there.thread.root == claim.thread.root:
-        return parts
-    return (*parts[:-1], replace(parts[-1], link=there.thread.root))
+        return None
+    return there.thread
+
+
+def _too_early(tx: Tx, claim: Claim, out: Out, entries: Mapping[int, Entry], now: Millis) -> bool:
+    if out.kind is not OutKind.POST or out.state is not OutState.NEW or now >= out.queued_at + LINK_WITHIN_MS:
+        return False
+    there = _points_to(tx, claim, entries.get(out.n or 0))
+    return there is not None and there.root is None
 
 
 def _posted_as(tx: Tx, claim: Claim, change: Entry | None) -> RemoteRef | None:

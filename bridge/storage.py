@@ -68,7 +68,7 @@ class Out:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A lane that this worker may send now. `outs` are its next ones in order (k = sent_k + 1 ...), at most 50."""
+    """A lane that this worker may send now. `outs` are its next ones in order, at most 50 (`pacing.offered`)."""
 
     site: SiteId
     conversation: ConversationId
@@ -77,6 +77,8 @@ class Claim:
     lease_epoch: int
     lease_until: Millis
     outs: tuple[Out, ...]
+    free_at: Millis = Millis(0)
+    """Since when the budget that they use has been free: the channel's for posts, the desk's for changes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,10 +254,10 @@ class Tx(Protocol):
         ...
 
     def claim_lane(self, desk: DeskName, worker: str, now: Millis, lease_ms: int) -> Claim | None:
-        """Claim one lane of the desk whose head may leave now: channel neither resting nor blocked, lane not leased,
-        head's `not_before` past.
-
-        New threads (root unknown) first, then the longest waiting head. None if there is none.
+        """Claim one lane of the desk whose head may leave now: its budget free, its channel not blocked, the lane not
+        leased, the head's `not_before` past. None if there is none. Of the channels that may take a post now, that of
+        the oldest new lane, or of the longest waiting one; of its lanes the one that `pacing.choose` names. Changes
+        leave when no post can.
         """
         ...
 
@@ -264,8 +266,8 @@ class Tx(Protocol):
         ...
 
     def begin_send(self, claim: Claim, ks: Sequence[int], key: OutKey, now: Millis, channel_free_at: Millis) -> bool:
-        """Freeze these outs as one post: SENDING, this key, attempt_at = now; the channel rests until then. False: the
-        lease is lost, do not send.
+        """Freeze these outs as one post: SENDING, this key, attempt_at = now. The budget that they use rests until
+        `channel_free_at`, never shorter than it did. False: the lease is lost, do not send.
         """
         ...
 
@@ -284,7 +286,9 @@ class Tx(Protocol):
         reason: str,
         channel_blocked_until: Millis | None = None,
     ) -> bool:
-        """Back to NEW, attempts + 1, not before then."""
+        """Back to NEW, attempts + 1, not before then. `channel_blocked_until` holds back all of the channel or, where
+        these are changes of what is there, only the desk's budget for those.
+        """
         ...
 
     def unclear(self, claim: Claim, ks: Sequence[int], *, look_at: Millis, reason: str) -> bool:

@@ -48,6 +48,7 @@ _H = CHANNEL.c
 _LATER = case((_H.blocked_until > _H.next_free_at, _H.blocked_until), else_=_H.next_free_at)
 _RESTS = (
     select(_H.desk, _H.channel, _H.next_free_at, _H.blocked_until)
+    .where(_H.channel != literal_column("''"))
     .order_by(_LATER.desc(), _H.desk, _H.channel)
     .limit(b("most"))
 )

@@ -1,6 +1,9 @@
 """Units' calls on lanes: who may send what now, and what came of it.
 
 A lane's lease is a fence: each claim gets a new `lease_epoch`, and whoever holds an older one changes nothing.
+
+Who waits for locks does so in the order conversation, lane, channel. A claim goes the other way round, so it waits for
+none: what somebody else has locked is not there for it.
 """
 
 from collections.abc import Sequence
@@ -8,44 +11,59 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam as b
-from sqlalchemy import case, delete, func, literal_column, or_, select, text, update
+from sqlalchemy import case, delete, func, literal_column, select, text, update
 
 from adapters.store import rows
-from adapters.store.heads import CARD, LANE_IS, ONE, OUT_IN_LANE, LaneHeads
+from adapters.store.heads import CARD, LANE_IS, ONE, OUT_IN_LANE, WHOLE_DESK, LaneHeads, constant, kinds
 from adapters.store.prepared import Row
 from adapters.store.tables import CHANNEL, DEAD, IN_FLIGHT, LANE, OUT, UNSENT
 from bridge.conversation import Thread
 from bridge.effects import OutKind
 from bridge.ids import ConversationId, DeskName, HandoffId, Millis, OutKey, RemoteRef, SiteId, mint
+from bridge.pacing import CHANGES, SAYS, Urgency, changes_only, choose
 from bridge.storage import Claim, Out, OutState
 
 MAX_CLAIMED = 50
 
-_L, _O, _C = LANE.c, OUT.c, CHANNEL.c
+_DESK = CHANNEL.alias("whole_desk")
+_L, _O, _C, _D = LANE.c, OUT.c, CHANNEL.c, _DESK.c
 _ITS_CHANNEL = (_C.site == _L.site) & (_C.desk == _L.desk) & (_C.channel == _L.channel)
+_ITS_DESK = (_D.site == _L.site) & (_D.desk == _L.desk) & (_D.channel == literal_column(f"'{WHOLE_DESK}'"))
 _WAITS = text("lane.head_at IS NOT NULL")
+_COSMETIC = constant(Urgency.COSMETIC)
 
-_CLAIMABLE = (
+_READY = (
     select(_L.site, _L.handoff, _L.ordinal, _L.conversation, _L.channel, _L.root, _L.lease_epoch, _L.sent_k)
-    .join_from(LANE, CHANNEL, _ITS_CHANNEL)
+    .add_columns(_L.head_urgency)
     .where(_L.desk == b("desk"), _WAITS, _L.head_not_before <= b("now"), _L.lease_until <= b("now"))
-    .where(_C.blocked_until <= b("now"), or_(_C.next_free_at <= b("now"), _L.head_cosmetic == ONE))
-    .order_by(_L.opened, _L.head_at, _L.handoff, _L.ordinal)
+    .order_by(_L.head_urgency, _L.head_at, _L.handoff, _L.ordinal)
     .limit(ONE)
+)
+_FIRST_POST = (
+    _READY.add_columns(_C.next_free_at, _C.new_in_a_row)
+    .join_from(LANE, CHANNEL, _ITS_CHANNEL)
+    .where(_L.head_urgency < _COSMETIC, _C.next_free_at <= b("now"), _C.blocked_until <= b("now"))
     .with_for_update(skip_locked=True)
+)
+_BESIDE = _READY.where(
+    _L.site == b("site"), _L.channel == b("channel"), _L.head_urgency == b("urgency")
+).with_for_update(skip_locked=True)
+_OLDEST_CHANGE = (
+    _READY.add_columns(_D.cosmetic_free_at)
+    .join_from(LANE, CHANNEL, _ITS_CHANNEL)
+    .join(_DESK, _ITS_DESK)
+    .where(_L.head_urgency == _COSMETIC, _D.cosmetic_free_at <= b("now"), _C.blocked_until <= b("now"))
+    .with_for_update(skip_locked=True, of=(LANE, _DESK))
 )
 _LEASE = (
     update(LANE)
     .values(lease_owner=b("worker"), lease_epoch=b("epoch"), lease_until=b("until"), lease_ms=b("length"))
     .where(*LANE_IS)
 )
-_OUTS = select(OUT).where(*OUT_IN_LANE, _O.k > b("sent_k"), text(UNSENT)).order_by(_O.k).limit(literal_column("50"))
-_OPENING = (
-    select(OUT)
-    .where(*OUT_IN_LANE, _O.k > b("sent_k"), text(UNSENT), _O.kind == literal_column(f"'{CARD}'"))
-    .order_by(_O.k)
-    .limit(ONE)
-)
+_OUTS = select(OUT).where(*OUT_IN_LANE, _O.k > b("sent_k"), text(UNSENT)).order_by(_O.k)
+_SAID = _OUTS.where(kinds(SAYS)).limit(literal_column(str(MAX_CLAIMED)))
+_CHANGES = _OUTS.where(kinds(CHANGES)).limit(literal_column(str(MAX_CLAIMED)))
+_OPENING = _OUTS.where(kinds((OutKind.CARD,))).limit(ONE)
 
 
 def _later(one: Any, other: Any) -> Any:
@@ -54,9 +72,11 @@ def _later(one: Any, other: Any) -> Any:
 
 
 _READY_AT = _later(_later(_L.head_not_before, _L.lease_until), _C.blocked_until)
+_FREE_AT = case((_L.head_urgency == _COSMETIC, _D.cosmetic_free_at), else_=_C.next_free_at)
 _NEXT_DUE = (
-    select(func.min(case((_L.head_cosmetic == ONE, _READY_AT), else_=_later(_READY_AT, _C.next_free_at))))
+    select(func.min(_later(_READY_AT, _FREE_AT)))
     .join_from(LANE, CHANNEL, _ITS_CHANNEL)
+    .join(_DESK, _ITS_DESK)
     .where(_L.desk == b("desk"), _WAITS)
 )
 
@@ -84,16 +104,11 @@ _FREEZE = (
     )
     .where(*_EACH)
 )
-_REST = (
-    update(CHANNEL)
-    .values(next_free_at=_later(_C.next_free_at, b("v_until")))
-    .where(_C.site == b("w_site"), _C.desk == b("w_desk"), _C.channel == b("w_channel"))
-)
-_BLOCK = (
-    update(CHANNEL)
-    .values(blocked_until=_later(_C.blocked_until, b("v_until")))
-    .where(_C.site == b("w_site"), _C.desk == b("w_desk"), _C.channel == b("w_channel"))
-)
+_CHANNEL_IS = (_C.site == b("w_site"), _C.desk == b("w_desk"), _C.channel == b("w_channel"))
+_REST = update(CHANNEL).values(next_free_at=_later(_C.next_free_at, b("v_until"))).where(*_CHANNEL_IS)
+_REST_CHANGES = update(CHANNEL).values(cosmetic_free_at=_later(_C.cosmetic_free_at, b("v_until"))).where(*_CHANNEL_IS)
+_BLOCK = update(CHANNEL).values(blocked_until=_later(_C.blocked_until, b("v_until"))).where(*_CHANNEL_IS)
+_COUNT_NEW = update(CHANNEL).values(new_in_a_row=b("v_count")).where(*_CHANNEL_IS)
 _DELIVER = (
     update(OUT)
     .values(state=literal_column(f"'{OutState.DELIVERED}'"), remote=b("v_remote"), reason=literal_column("''"))
@@ -148,14 +163,15 @@ class LaneUnits(LaneHeads):
     __slots__ = ()
 
     def claim_lane(self, desk: DeskName, worker: str, now: Millis, lease_ms: int) -> Claim | None:
-        row = self._one(_CLAIMABLE, desk=desk, now=now)
-        if row is None:
+        found = self._next_lane(desk, now)
+        if found is None:
             return None
-        site, handoff, ordinal, conversation, channel, root, epoch, sent_k = row
+        (site, handoff, ordinal, conversation, channel, root, epoch, sent_k, rank), free_at = found
         where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal}
         until = Millis(now + lease_ms)
-        self._change(_LEASE, **where, worker=worker, epoch=epoch + 1, until=until, length=lease_ms)
-        outs = [rows.out_of(found) for found in self._all(_OPENING if root is None else _OUTS, **where, sent_k=sent_k)]
+        self._write(_LEASE, **where, worker=worker, epoch=epoch + 1, until=until, length=lease_ms)
+        which = _OPENING if root is None else _CHANGES if rank == Urgency.COSMETIC else _SAID
+        outs = [rows.out_of(row) for row in self._all(which, **where, sent_k=sent_k)]
         ready = next((i for i, out in enumerate(outs) if out.not_before > now), len(outs))
         return Claim(
             site=site,
@@ -165,7 +181,24 @@ class LaneUnits(LaneHeads):
             lease_epoch=epoch + 1,
             lease_until=until,
             outs=tuple(outs[:ready]),
+            free_at=Millis(free_at),
         )
+
+    def _next_lane(self, desk: DeskName, now: Millis) -> tuple[Row, int] | None:
+        """Return the lane that leaves now, and since when the budget is free that it uses; both are locked."""
+        row = self._one(_FIRST_POST, desk=desk, now=now)
+        if row is None:
+            change = self._one(_OLDEST_CHANGE, desk=desk, now=now)
+            return None if change is None else (change[:9], change[9])
+        *first, free_at, in_a_row = row
+        site, channel, rank = first[0], first[4], Urgency(first[8])
+        other = Urgency.NEW if rank is Urgency.LINE else Urgency.LINE
+        beside = self._one(_BESIDE, desk=desk, now=now, site=site, channel=channel, urgency=other.value)
+        lanes = {rank: first} if beside is None else {rank: first, other: beside}
+        chosen, count = choose(lanes, in_a_row)
+        if count != in_a_row:
+            self._write(_COUNT_NEW, w_site=site, w_desk=desk, w_channel=channel, v_count=count)
+        return lanes[chosen], free_at
 
     def next_due(self, desk: DeskName) -> Millis | None:
         row = self._one(_NEXT_DUE, desk=desk)
@@ -188,12 +221,13 @@ class LaneUnits(LaneHeads):
         if self._change_each(_FREEZE, [where | frozen | {"w_k": k} for k in ks]) != len(ks):
             raise ValueError(f"outs {list(ks)} of handoff {claim.handoff} are not all unsent")
         if channel_free_at > now:
-            self._channel(_REST, claim, channel_free_at)
+            self._channel(_REST_CHANGES if changes_only(claim) else _REST, claim, channel_free_at)
         return True
 
     def delivered(self, claim: Claim, ks: Sequence[int], ref: RemoteRef | None, now: Millis) -> bool:
         opens = claim.thread.root is None and any(out.k in ks and out.kind is OutKind.CARD for out in claim.outs)
-        return self._settle(claim, ks, _DELIVER, root=ref if opens else None, v_remote=ref)
+        tells = any(out.k in ks and out.kind in SAYS for out in claim.outs)
+        return self._settle(claim, ks, _DELIVER, root=ref if opens else None, tells=tells, v_remote=ref)
 
     def postpone(
         self,
@@ -206,7 +240,7 @@ class LaneUnits(LaneHeads):
     ) -> bool:
         held = self._settle(claim, ks, _POSTPONE, v_not_before=not_before, v_reason=reason)
         if held and channel_blocked_until is not None:
-            self._channel(_BLOCK, claim, channel_blocked_until)
+            self._channel(_REST_CHANGES if changes_only(claim) else _BLOCK, claim, channel_blocked_until)
         return held
 
     def unclear(self, claim: Claim, ks: Sequence[int], *, look_at: Millis, reason: str) -> bool:
@@ -216,7 +250,7 @@ class LaneUnits(LaneHeads):
         return self._settle(claim, ks, _BURY, v_reason=reason, v_maybe_sent=int(maybe_sent))
 
     def release(self, claim: Claim) -> None:
-        self._change(_RELEASE, **_where(claim), w_epoch=claim.lease_epoch)
+        self._write(_RELEASE, **_where(claim), w_epoch=claim.lease_epoch)
 
     def settle_echo(self, site: SiteId, desk: DeskName, key: OutKey, ref: RemoteRef, now: Millis) -> bool:
         found = self._all(_IN_FLIGHT, site=site, key=key, desk=desk)
@@ -227,7 +261,8 @@ class LaneUnits(LaneHeads):
                 where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal, "v_remote": ref}
                 self._change_each(_DELIVER, [where | {"w_k": row[2]} for row in mine])
                 opens = any(row[3] == CARD for row in mine)
-                self._find_head(lane, root=ref if opens else None)
+                tells = any(OutKind(row[3]) in SAYS for row in mine)
+                self._find_head(lane, root=ref if opens else None, tells=tells)
         return bool(found)
 
     def out_for(self, site: SiteId, handoff: HandoffId, n: int) -> list[Out]:
@@ -267,7 +302,14 @@ class LaneUnits(LaneHeads):
         return None if lane is None or lane[3] != claim.lease_epoch else lane
 
     def _settle(
-        self, claim: Claim, ks: Sequence[int], change: Any, *, root: RemoteRef | None = None, **values: Any
+        self,
+        claim: Claim,
+        ks: Sequence[int],
+        change: Any,
+        *,
+        root: RemoteRef | None = None,
+        tells: bool = False,
+        **values: Any,
     ) -> bool:
         """Change these outs as far as they are unsent still (an echo may have been faster), and move the lane on."""
         lane = self._held(claim)
@@ -275,9 +317,9 @@ class LaneUnits(LaneHeads):
             return False
         where = _where(claim) | values
         self._change_each(change, [where | {"w_k": k} for k in ks])
-        self._find_head(lane, root=root)
+        self._find_head(lane, root=root, tells=tells)
         return True
 
     def _channel(self, change: Any, claim: Claim, until: Millis) -> None:
-        thread = claim.thread
-        self._change(change, w_site=claim.site, w_desk=thread.desk, w_channel=thread.channel, v_until=until)
+        channel = WHOLE_DESK if changes_only(claim) else claim.thread.channel
+        self._write(change, w_site=claim.site, w_desk=claim.thread.desk, w_channel=channel, v_until=until)

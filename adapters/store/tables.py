@@ -150,7 +150,7 @@ HANDOFF = Table(
 
 # The thread of a handoff, and the order of what goes there. Everything up to `sent_k` is settled. The head_* columns
 # repeat what is next, so that choosing a lane reads nothing else; they are null while nothing may leave. `opened` is 1
-# once the root is known.
+# once the root is known, `told` once something was said in it.
 LANE = Table(
     "lane",
     METADATA,
@@ -162,18 +162,20 @@ LANE = Table(
     _text("channel"),
     _text("root", null=True),
     _number("opened"),
+    _number("told"),
     _number("next_k"),
     _number("sent_k"),
     _number("head_k", null=True),
     _number("head_at", null=True),
     _number("head_not_before", null=True),
-    _number("head_cosmetic", null=True),
+    _number("head_urgency", null=True),
     _text("lease_owner"),
     _number("lease_epoch"),
     _number("lease_until"),
     _number("lease_ms"),
     PrimaryKeyConstraint("site", "handoff", "ordinal"),
-    Index("lane_waiting", "desk", "opened", "head_at", **_where("head_at IS NOT NULL")),
+    Index("lane_waiting", "desk", "head_urgency", "head_at", **_where("head_at IS NOT NULL")),
+    Index("lane_in_channel", "site", "desk", "channel", "head_urgency", "head_at", **_where("head_at IS NOT NULL")),
     Index("lane_root", "site", "desk", "root", **_where("root IS NOT NULL")),
     Index("lane_conversation", "site", "conversation"),
     sqlite_with_rowid=False,
@@ -207,6 +209,7 @@ OUT = Table(
     sqlite_with_rowid=False,
 )
 
+# The channel "" is the whole desk: of its row only `cosmetic_free_at` counts, and of all others everything else.
 CHANNEL = Table(
     "channel",
     METADATA,

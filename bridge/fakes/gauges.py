@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from bridge.conversation import Audience, HandoffState
-from bridge.fakes.lanes import COSMETIC, LaneUnits
+from bridge.fakes.lanes import LaneUnits
 from bridge.ids import ChannelId, DeskName, Millis
+from bridge.pacing import CHANGES
 from bridge.storage import OutState
 
 
@@ -19,7 +20,7 @@ class GaugeUnits(LaneUnits):
         for key, ks in tables.unsent.items():
             for k in ks:
                 out = tables.outs[key][k]
-                changes = "cosmetic" if out.kind in COSMETIC else "line"
+                changes = "cosmetic" if out.kind in CHANGES else "line"
                 unsent["new" if tables.lanes[key].root is None else changes].append(out.queued_at)
         outs = [out for lane in tables.outs.values() for out in lane.values()]
         entries = [entry for log in tables.logs.values() for entry in log.values()]

@@ -7,9 +7,9 @@ from bridge.conversation import Handoff, Thread
 from bridge.effects import OutKind
 from bridge.fakes.state import UNSENT, Channel, Journal, Lane
 from bridge.ids import ChannelId, ConversationId, DeskName, HandoffId, Millis, OutKey, RemoteRef, SiteId, mint
+from bridge.pacing import SAYS, Urgency, changes_only, choose, urgency
 from bridge.storage import Claim, Out, OutState
 
-COSMETIC = frozenset({OutKind.CARD, OutKind.EDIT, OutKind.DELETE})
 MAX_CLAIMED = 50
 
 
@@ -56,21 +56,44 @@ class LaneUnits:
         self._journal.put_out(replace(out, k=lane.next_k))
         return lane.next_k
 
+    def _urgency(self, lane: Lane, out: Out) -> Urgency:
+        return urgency(out.kind, opened=lane.root is not None, told=lane.told)
+
+    def _free_at(self, lane: Lane, head: Out) -> int:
+        if self._urgency(lane, head) is Urgency.COSMETIC:
+            return self._tables.changes_free_at.get((lane.site, lane.desk), 0)
+        return self._channel(lane).next_free_at
+
     def _ready_at(self, lane: Lane, head: Out) -> int:
-        channel = self._channel(lane)
-        changes_only = lane.root is not None and head.kind in COSMETIC
-        rests_until = 0 if changes_only else channel.next_free_at
-        return max(head.not_before, lane.lease_until, channel.blocked_until, rests_until)
+        blocked_until = self._channel(lane).blocked_until
+        return max(head.not_before, lane.lease_until, blocked_until, self._free_at(lane, head))
+
+    def _next_lane(self, desk: DeskName, now: Millis) -> Lane | None:
+        ready = sorted(
+            (
+                (self._urgency(lane, head[0]), head[0].queued_at, lane.handoff, lane.ordinal, lane)
+                for lane in self._tables.lanes.values()
+                if lane.desk == desk and (head := self._journal.offered(lane)) and self._ready_at(lane, head[0]) <= now
+            ),
+            key=lambda found: found[:4],
+        )
+        if not ready or ready[0][0] is Urgency.COSMETIC:
+            return ready[0][4] if ready else None
+        first = ready[0][4]
+        key = (first.site, first.desk, first.channel)
+        oldest: dict[Urgency, Lane] = {}
+        for rank, *_, lane in ready:
+            if (lane.site, lane.desk, lane.channel) == key and rank is not Urgency.COSMETIC:
+                oldest.setdefault(rank, lane)
+        channel = self._channel(first)
+        chosen, in_a_row = choose(oldest, channel.new_in_a_row)
+        self._journal.put(self._tables.channels, key, replace(channel, new_in_a_row=in_a_row))
+        return oldest[chosen]
 
     def claim_lane(self, desk: DeskName, worker: str, now: Millis, lease_ms: int) -> Claim | None:
-        waiting = [
-            (lane.root is not None, head[0].queued_at, lane.handoff, lane.ordinal, lane)
-            for lane in self._tables.lanes.values()
-            if lane.desk == desk and (head := self._journal.offered(lane)) and self._ready_at(lane, head[0]) <= now
-        ]
-        if not waiting:
+        lane = self._next_lane(desk, now)
+        if lane is None:
             return None
-        lane = min(waiting, key=lambda found: found[:4])[4]
         outs = self._journal.offered(lane)[:MAX_CLAIMED]
         ready = next((i for i, out in enumerate(outs) if out.not_before > now), len(outs))
         claimed = replace(lane, lease_epoch=lane.lease_epoch + 1, lease_until=now + lease_ms, lease_ms=lease_ms)
@@ -83,6 +106,7 @@ class LaneUnits:
             lease_epoch=claimed.lease_epoch,
             lease_until=Millis(claimed.lease_until),
             outs=tuple(outs[:ready]),
+            free_at=Millis(self._free_at(lane, outs[0])),
         )
 
     def next_due(self, desk: DeskName) -> Millis | None:
@@ -101,19 +125,28 @@ class LaneUnits:
         lane = self._held(claim)
         if lane is None:
             return False
-        outs = [self._tables.outs[lane.key][k] for k in ks]
-        if any(out.state not in UNSENT for out in outs):
+        outs = [out for k in ks if (out := self._tables.outs[lane.key].get(k)) and out.state in UNSENT]
+        if len(outs) < len(ks):
             return False
         until = now + lane.lease_ms
         for out in outs:
             frozen = replace(out, state=OutState.SENDING, key=key, attempt_at=now, not_before=Millis(until))
             self._journal.put_out(frozen)
         self._keep(replace(lane, lease_until=until))
-        channel = self._channel(lane)
-        rested = replace(channel, next_free_at=max(channel.next_free_at, channel_free_at))
-        if channel_free_at > now:
+        if channel_free_at <= now:
+            return True
+        if changes_only(claim):
+            self._rest_changes(lane, channel_free_at)
+        else:
+            channel = self._channel(lane)
+            rested = replace(channel, next_free_at=max(channel.next_free_at, channel_free_at))
             self._journal.put(self._tables.channels, (lane.site, lane.desk, lane.channel), rested)
         return True
+
+    def _rest_changes(self, lane: Lane, until: int) -> None:
+        key = (lane.site, lane.desk)
+        free_at = self._tables.changes_free_at
+        self._journal.put(free_at, key, max(free_at.get(key, 0), until))
 
     def _settle(self, claim: Claim, ks: Sequence[int], change: Callable[[Out], Out]) -> bool:
         lane = self._held(claim)
@@ -131,6 +164,8 @@ class LaneUnits:
         lane = self._held(claim)
         if held and opens and lane is not None and lane.root is None:
             self._keep(replace(lane, root=ref))
+        elif held and lane is not None and any(out.k in ks and out.kind in SAYS for out in claim.outs):
+            self._keep(replace(lane, told=True))
         return held
 
     def postpone(
@@ -144,9 +179,7 @@ class LaneUnits:
     ) -> bool:
         lane = self._held(claim)
         if lane is not None and channel_blocked_until is not None:
-            channel = self._channel(lane)
-            blocked = replace(channel, blocked_until=max(channel.blocked_until, channel_blocked_until))
-            self._journal.put(self._tables.channels, (lane.site, lane.desk, lane.channel), blocked)
+            self._block(lane, claim, channel_blocked_until)
         return self._settle(
             claim,
             ks,
@@ -154,6 +187,14 @@ class LaneUnits:
                 out, state=OutState.NEW, attempts=out.attempts + 1, not_before=not_before, reason=reason
             ),
         )
+
+    def _block(self, lane: Lane, claim: Claim, until: Millis) -> None:
+        if changes_only(claim):
+            self._rest_changes(lane, until)
+        else:
+            channel = self._channel(lane)
+            blocked = replace(channel, blocked_until=max(channel.blocked_until, until))
+            self._journal.put(self._tables.channels, (lane.site, lane.desk, lane.channel), blocked)
 
     def unclear(self, claim: Claim, ks: Sequence[int], *, look_at: Millis, reason: str) -> bool:
         return self._settle(claim, ks, lambda out: replace(out, looks=out.looks + 1, not_before=look_at, reason=reason))
@@ -176,8 +217,11 @@ class LaneUnits:
                 if out.state is OutState.SENDING and out.key == key:
                     found = True
                     self._journal.put_out(replace(out, state=OutState.DELIVERED, remote=ref, reason=""))
-                    if out.kind is OutKind.CARD and lane.root is None:
-                        self._keep(replace(lane, root=ref))
+                    now_at = self._tables.lanes[lane.key]
+                    if out.kind is OutKind.CARD and now_at.root is None:
+                        self._keep(replace(now_at, root=ref))
+                    elif out.kind in SAYS:
+                        self._keep(replace(now_at, told=True))
         return found
 
     def out_for(self, site: SiteId, handoff: HandoffId, n: int) -> list[Out]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bridge.conversation import Conversation, Entry, FileRef, Handoff, Stream, Turn, TurnState
-from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable
 from bridge.ids import RemoteRef
+from bridge.pacing import offered
 from bridge.storage import Out, OutState
 
 K = TypeVar("K")
@@ -30,6 +30,8 @@ class Lane:
     desk: str
     channel: str
     root: RemoteRef | None
+    told: bool = False
+    """Whether anything was said in it."""
     next_k: int = 1
     lease_epoch: int = 0
     lease_until: int = 0
@@ -43,11 +45,10 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Channel:
-    """When a channel may take the next post."""
+    """When a channel may take the next post, and how many new ones have passed a waiting line there."""
 
     next_free_at: int = 0
     blocked_until: int = 0
-    cosmetic_free_at: int = 0
     new_in_a_row: int = 0
 
 
@@ -73,6 +74,8 @@ class Tables:
     outs: dict[LaneKey, dict[int, Out]] = field(default_factory=dict)
     unsent: dict[LaneKey, dict[int, None]] = field(default_factory=dict)
     channels: dict[tuple[str, str, str], Channel] = field(default_factory=dict)
+    changes_free_at: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By site and desk."""
     runs: dict[tuple[str, str], Run] = field(default_factory=dict)
     live: dict[tuple[str, str], None] = field(default_factory=dict)
     streams: dict[tuple[str, str], Stream] = field(default_factory=dict)
@@ -149,12 +152,10 @@ class Journal:
             self.drop(self.tables.live, key)
 
     def offered(self, lane: Lane) -> list[Out]:
-        """Return what may leave next from this lane, in order: until its thread is open, the card that opens it."""
+        """Return what may leave next from this lane, in order."""
         outs = self.tables.outs.get(lane.key, {})
         waiting = [outs[k] for k in sorted(self.tables.unsent.get(lane.key, ()))]
-        if lane.root is None:
-            return [out for out in waiting if out.kind is OutKind.CARD][:1]
-        return waiting
+        return offered(waiting, opened=lane.root is not None)
 
 
 def stored(document: Mapping[str, Any]) -> Mapping[str, Any]:

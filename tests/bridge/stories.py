@@ -381,7 +381,10 @@ def _unsent(tx: Tx) -> None:
     for desk in (DESK, TEAMS):
         while claim := tx.claim_lane(desk, "look", Millis(10**14), 10**9):
             found += claim.outs
-    raise Rollback(found)
+            tx.bury(claim, [out.k for out in claim.outs], reason="", maybe_sent=False)
+            tx.release(claim)
+    lanes = list(dict.fromkeys((out.handoff, out.ordinal) for out in found))
+    raise Rollback(sorted(found, key=lambda out: (lanes.index((out.handoff, out.ordinal)), out.k)))
 
 
 class Rollback(Exception):

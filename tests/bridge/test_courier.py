@@ -194,7 +194,7 @@ async def test_what_waits_leaves_together_in_order(office: Office) -> None:
 
 
 async def test_a_channel_takes_one_post_per_pause(office: Office) -> None:
-    """Two conversations in one channel share its budget; refreshing a card uses none of it."""
+    """Two conversations in one channel share its budget; refreshing a card uses none of it and holds up no line."""
     one = office.story
     other = Story(store=one.store, clock=one.clock, conversation=ConversationId("c2"), mint=one.mint)
     await other.says("hi")
@@ -211,7 +211,8 @@ async def test_a_channel_takes_one_post_per_pause(office: Office) -> None:
     await office.wait(0.5)
     assert await office.carry() == 2
     assert [sent.kind for sent in office.desk.sent] == [OutKind.POST, OutKind.POST, OutKind.CARD]
-    assert sorted(m.texts for m in office.posts()[-2:]) == [("from one",), ("from two",)]
+    passed = "Dana passed this conversation to Ben."
+    assert sorted(m.texts for m in office.posts()[-2:]) == [("from one", passed), ("from two",)]
 
 
 async def test_a_rate_limit_keeps_order_and_costs_nothing(office: Office) -> None:

@@ -47,6 +47,25 @@ async def opened(store: Store, *keys: str, root: RemoteRef | None = ROOT) -> Non
     await store.run(unit)
 
 
+async def told(store: Store, *keys: str) -> None:
+    """Keep such conversations in whose threads something was said already."""
+    await opened(store, *keys)
+    for key in keys:
+        [k] = await queued(store, make.out(1, key, at_ms=-9))
+        found = await claimed(store)
+        await begin(store, found, k)
+        await settle(store, found, k)
+
+
+async def post_next(store: Store, ms: int) -> str:
+    """Send what leaves next; return the lane and, of what is not said, the kind."""
+    found = await claimed(store, ms)
+    head = found.outs[0]
+    await begin(store, found, head.k, ms=ms, free_at=ms)
+    await settle(store, found, head.k, ms=ms, ref=RemoteRef(f"{found.handoff}/{ms}"))
+    return found.handoff if head.kind is OutKind.POST else f"{found.handoff} {head.kind}"
+
+
 async def queued(store: Store, *outs: Out) -> list[int]:
     return await store.run(lambda tx: [tx.enqueue(out) for out in outs])
 
@@ -644,7 +663,7 @@ class LaneContract:
 
     async def test_new_threads_leave_first_then_the_longest_waiting(self, store: Store) -> None:
         """A card that opens a thread goes before lines that waited longer; among equals the older goes first."""
-        await opened(store, "h1", "h2")
+        await told(store, "h1", "h2")
         await opened(store, "h3", "h4", root=None)
         await queued(store, make.out(1, "h1", at_ms=2), make.out(1, "h2", at_ms=1))
         await queued(store, make.card("h3", at_ms=9), make.card("h4", at_ms=8))
@@ -670,7 +689,62 @@ class LaneContract:
         assert handoff.thread.root == POSTED
         assert await store.read(lambda tx: tx.handoff_at(SITE, DESK, POSTED)) == (handoff, 1)
         rest = await claimed(store, 7)
-        assert (numbers(rest), rest.thread.root) == ([1, 3, 4], POSTED)
+        assert (numbers(rest), rest.thread.root) == ([1, 3], POSTED)
+        assert await begin(store, rest, 1, 3, ms=7)
+        assert await settle(store, rest, 1, 3, ms=7)
+        assert numbers(await claim(store, 8)) == [4]
+
+    async def test_the_first_that_is_said_is_new_too(self, store: Store) -> None:
+        """A new conversation's card and what is said first leave before a line that waited longer; what comes later
+        takes its turn.
+        """
+        await told(store, "h1")
+        await opened(store, "h2", root=None)
+        await queued(store, make.card("h2", at_ms=5), make.out(1, "h2", at_ms=5), make.out(2, "h1", at_ms=1))
+        assert [await post_next(store, 10), await post_next(store, 11)] == ["h2 card", "h2"]
+        await queued(store, make.out(2, "h2", at_ms=0))
+        assert [await post_next(store, 12), await post_next(store, 13)] == ["h2", "h1"]
+
+    async def test_three_new_ones_pass_a_waiting_line_and_no_more(self, store: Store) -> None:
+        """Then the line leaves, and three more may pass the next; those that nobody waited for do not count."""
+        await told(store, "h1")
+        fresh = [f"n{i}" for i in range(9)]
+        await opened(store, *fresh, root=None)
+        await queued(store, *(make.card(key, at_ms=i) for i, key in enumerate(fresh)))
+        assert [await post_next(store, 20) for _ in range(2)] == ["n0 card", "n1 card"]
+        await queued(store, make.out(2, "h1", at_ms=10))
+        assert [await post_next(store, 20) for _ in range(4)] == ["n2 card", "n3 card", "n4 card", "h1"]
+        await queued(store, make.out(3, "h1", at_ms=10))
+        assert [await post_next(store, 20) for _ in range(4)] == ["n5 card", "n6 card", "n7 card", "h1"]
+        assert await post_next(store, 20) == "n8 card"
+
+    async def test_each_channel_counts_its_own_new_ones(self, store: Store) -> None:
+        """The channel with the longest waiting lane is first; a rush in one channel passes nobody in another."""
+        await told(store, "h1")
+        await opened(store, *(f"n{i}" for i in range(4)), root=None)
+        there = Thread(desk=DESK, channel=ChannelId("C2"))
+        await store.run(lambda tx: tx.insert_handoff(make.handoff("h9", "c9", thread=there)))
+        await queued(store, make.out(2, "h1", at_ms=3), make.card("h9", at_ms=1))
+        await queued(store, *(make.card(f"n{i}", at_ms=4 + i) for i in range(4)))
+
+        order = [await post_next(store, 20) for _ in range(6)]
+        assert order == ["h9 card", "n0 card", "n1 card", "n2 card", "h1", "n3 card"]
+
+    async def test_a_line_passes_changes_and_no_change_passes_a_line(self, store: Store) -> None:
+        """What is said leaves first, together; then the changes that were queued before it, in their order."""
+        await told(store, "h1")
+        await queued(store, make.card(at_ms=1), make.out(1, kind=OutKind.EDIT, at_ms=1))
+        await queued(store, make.out(2, at_ms=2), make.card(at_ms=3), make.out(3, at_ms=4))
+        found = await claimed(store, 10)
+        assert numbers(found) == [4, 6]
+        await begin(store, found, 4, 6, ms=10, free_at=5000)
+        await settle(store, found, 4, 6, ms=10)
+
+        changes = await claimed(store, 11)
+        assert numbers(changes) == [2, 3, 5]
+        assert await begin(store, changes, 2, 5, ms=11)
+        assert await settle(store, changes, 2, 5, ms=11, ref=None)
+        assert numbers(await claim(store, 12)) == [3]
 
     async def test_saving_a_handoff_that_was_read_before_keeps_its_root(self, store: Store) -> None:
         """A root that became known in between is not overwritten with None."""
@@ -747,6 +821,60 @@ class LaneContract:
         assert await claim(store, 8999) is None
         assert await store.read(lambda tx: tx.next_due(DESK)) == at(9000)
         assert numbers(await claim(store, 9000)) == [4]
+
+    async def test_changes_have_a_budget_for_the_whole_desk(self, store: Store) -> None:
+        """While it rests no change leaves in any channel, and every line does; a claim says since when it was free."""
+        await told(store, "h1", "h2")
+        there = Thread(desk=DESK, channel=ChannelId("C2"), root=RemoteRef("C2/1"))
+        await store.run(lambda tx: tx.insert_handoff(make.handoff("h3", "c3", thread=there)))
+        await queued(store, make.card("h1", at_ms=1), make.card("h3", at_ms=2))
+        first = await claimed(store, 5)
+        assert (first.handoff, first.free_at) == (H1, 0)
+        await begin(store, first, 2, ms=5, free_at=3000)
+        await settle(store, first, 2, ms=5, ref=None)
+
+        assert await claim(store, 2999) is None
+        assert await store.read(lambda tx: tx.next_due(DESK)) == at(3000)
+        await queued(store, make.out(2, "h2", at_ms=2000))
+        assert await post_next(store, 2999) == "h2"
+        late = await claimed(store, 3000)
+        assert (late.handoff, late.free_at) == ("h3", at(3000))
+
+    async def test_a_refused_change_holds_back_changes_only(self, store: Store) -> None:
+        """Where the vendor has enough of changes, posts of the same channel go on."""
+        await told(store, "h1", "h2")
+        await queued(store, make.card("h1", at_ms=1))
+        found = await claimed(store, 5)
+        await begin(store, found, 2, ms=5)
+
+        def unit(tx: Tx) -> None:
+            tx.postpone(found, [2], not_before=at(9000), reason="429", channel_blocked_until=at(9000))
+            tx.release(found)
+
+        await store.run(unit)
+        await queued(store, make.out(2, "h1", at_ms=6), make.out(2, "h2", at_ms=7), make.card("h2", at_ms=8))
+        assert [await post_next(store, 10), await post_next(store, 10)] == ["h1", "h2"]
+        assert await claim(store, 8999) is None
+        assert await post_next(store, 9000) == "h1 card"
+
+    async def test_a_blocked_channel_leaves_the_others_alone(self, store: Store) -> None:
+        """A vendor's wish to wait is one channel's: its neighbours post on."""
+        await told(store, "h1", "h2")
+        there = Thread(desk=DESK, channel=ChannelId("C2"), root=RemoteRef("C2/1"))
+        await store.run(lambda tx: tx.insert_handoff(make.handoff("h3", "c3", thread=there)))
+        await queued(store, make.out(2, "h1", at_ms=1), make.out(2, "h2", at_ms=2))
+        found = await claimed(store, 5)
+        await queued(store, make.out(1, "h3", at_ms=3))
+        await begin(store, found, 2, ms=5, free_at=6)
+
+        def unit(tx: Tx) -> None:
+            tx.postpone(found, [2], not_before=at(7000), reason="429", channel_blocked_until=at(7000))
+            tx.release(found)
+
+        await store.run(unit)
+        assert await post_next(store, 10) == "h3"
+        assert await claim(store, 6999) is None
+        assert [await post_next(store, 7000), await post_next(store, 7000)] == ["h1", "h2"]
 
     async def test_a_card_that_opens_a_thread_waits_for_the_budget(self, store: Store) -> None:
         """Opening a thread is a post like any other."""

@@ -107,7 +107,13 @@ class Reaper:
 
 
 NO_RETURN = ("desk.open.before", "desk.refresh.before", "desk.post.before", "desk.post_transcript.before")
-HARMLESS = (*NO_RETURN, "Courier._claim.after", "Courier._again.after", "Courier._still_mine.after")
+HARMLESS = (
+    *NO_RETURN,
+    "Courier._claim.after",
+    "Courier._round.after",
+    "Courier._again.after",
+    "Courier._still_mine.after",
+)
 """Where a frozen process is not held up: what it froze before a vendor is called cannot be fenced, for no vendor knows
 our leases. All that can be done is to look at the lease right before the call, so the freeze is put there.
 """

@@ -58,8 +58,8 @@ def house() -> House:
 
 
 def pace() -> Pace:
-    """Return the pause after each post."""
-    return Pace(post_every_ms=int(PACE_S * 1000))
+    """Return the pause after each post, and what changes may cost."""
+    return Pace(post_every_ms=int(PACE_S * 1000), change_every_ms=int(PACE_S * 1500))
 
 
 def customer(number: int) -> tuple[ConversationId, Customer]:

@@ -198,16 +198,16 @@ class World:
         if not work.done():
             work.cancel()
             raise ConnectionError
+        error = None if work.cancelled() else work.exception()
+        # An answer like any other, also where the process is killed before it gets through.
+        if isinstance(error, StoreUnavailable | NotFound) and error in process.host.failures:
+            process.host.failures.remove(error)
         if work.cancelled() or not process.host.alive:
             raise ConnectionError
-        error = work.exception()
         if error is None:
             if self.faults and self.chance.random() < 0.05:
                 raise ConnectionError
             return work.result()
-        if isinstance(error, StoreUnavailable | NotFound):
-            process.host.failures.remove(error)
-            raise ConnectionError
         raise ConnectionError from error
 
     def deliver(self, event: Event, *, delay_s: float = 0.0) -> None:
