@@ -5,6 +5,7 @@ Everything here reads the transaction and the settings, and writes nothing but t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from bridge import triggers
 from bridge.audience import Hearing, hear
@@ -112,9 +113,9 @@ class Judge:
                 return self._reopening(tx, situation, base)
             case OperatorTransferred(to_queue=name) if name:
                 queue = self._house.directory.queue(name)
-                return replace(base, route=self._route_to(queue, situation, now)) if queue else base
+                return replace(base, route=self._route_to(tx, queue, situation, now)) if queue else base
             case RungDue():
-                return self._rung(situation, event, base)
+                return self._rung(tx, situation, event, base)
             case OperatorSpoke():
                 return self._spoken(tx, subject, event, base)
             case OperatorDeleted():
@@ -129,11 +130,13 @@ class Judge:
     def _queue(self, handoff: Handoff | None) -> Queue | None:
         return self._house.directory.queue(handoff.queue) if handoff else None
 
-    def _route_to(self, queue: Queue, situation: Situation, now: Millis) -> Route:
+    def _route_to(self, tx: Tx, queue: Queue, situation: Situation, now: Millis) -> Route:
         envelope = situation.handoff.envelope if situation.handoff else None
         if envelope is None:
             raise LookupError("only what was handed over can be moved")
-        return route(envelope, situation.conversation, Directory(queues=(queue,)), now)
+        conversation = situation.conversation
+        loads = partial(tx.channel_loads, conversation.site)
+        return route(envelope, conversation, Directory(queues=(queue,)), now, loads=loads)
 
     # --- triggers
 
@@ -196,7 +199,8 @@ class Judge:
 
     def _opening(self, tx: Tx, situation: Situation, envelope: HandoffEnvelope, base: Verdicts) -> Verdicts:
         conversation = situation.conversation
-        way = route(envelope, conversation, self._house.directory, base.now)
+        loads = partial(tx.channel_loads, conversation.site)
+        way = route(envelope, conversation, self._house.directory, base.now, loads=loads)
         stays_n = 0 if way.open or way.queue.when_closed != "stay" else _stays_n(tx, conversation)
         return replace(base, route=way, ticket=tx.take_ticket(conversation.site), stays_n=stays_n)
 
@@ -204,16 +208,16 @@ class Judge:
         if situation.handoff is None or situation.conversation.state in (State.WAITING, State.HUMAN):
             return base
         queue = self._queue(situation.handoff) or self._house.directory.queues[0]
-        way = replace(self._route_to(queue, situation, base.now), why="An operator took it back", preferred=None)
+        way = replace(self._route_to(tx, queue, situation, base.now), why="An operator took it back", preferred=None)
         ticket: Ticket = tx.take_ticket(situation.conversation.site)
         return replace(base, route=way, ticket=ticket)
 
-    def _rung(self, situation: Situation, event: RungDue, base: Verdicts) -> Verdicts:
+    def _rung(self, tx: Tx, situation: Situation, event: RungDue, base: Verdicts) -> Verdicts:
         rung = next((rung for rung in base.queue.ladder if rung.name == event.rung), None) if base.queue else None
         if rung is None or rung.action != "queue":
             return base
         queue = self._house.directory.queue(rung.text)
-        return replace(base, route=self._route_to(queue, situation, base.now)) if queue else base
+        return replace(base, route=self._route_to(tx, queue, situation, base.now)) if queue else base
 
     # --- audience
 

@@ -1,7 +1,7 @@
 """From an envelope to a queue, from a queue to a channel; hours, the sticky operator, the ladder. Pure."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -201,11 +201,25 @@ def _zone(name: str) -> ZoneInfo | None:
         return None
 
 
-def choose_channel(queue: Queue, conversation: Conversation) -> ChannelId:
-    """Return the same channel for the same conversation in every process, and spread conversations evenly: each
-    channel has a rate limit of its own.
+Loads = Callable[[DeskName], Mapping[ChannelId, int]]
+"""How many open handoffs each channel of a desk has (`storage.Tx.channel_loads`)."""
+
+
+def nobody_there(_desk: DeskName) -> Mapping[ChannelId, int]:
+    """Know of no load."""
+    return {}
+
+
+def choose_channel(queue: Queue, conversation: Conversation, loads: Loads = nobody_there) -> ChannelId:
+    """Return the queue's channel with the fewest open handoffs, as each channel has a rate limit of its own. Among
+    equals the conversation decides, alike in every process, so that those who choose at once spread as well.
     """
-    return queue.channels[zlib.crc32(conversation.id.encode()) % len(queue.channels)]
+    if len(queue.channels) == 1:
+        return queue.channels[0]
+    load = loads(queue.desk)
+    fewest = min(load.get(channel, 0) for channel in queue.channels)
+    equal = [channel for channel in queue.channels if load.get(channel, 0) == fewest]
+    return equal[zlib.crc32(conversation.id.encode()) % len(equal)]
 
 
 def _choose_queue(envelope: HandoffEnvelope, directory: Directory) -> tuple[Queue, str]:
@@ -222,9 +236,17 @@ def _choose_queue(envelope: HandoffEnvelope, directory: Directory) -> tuple[Queu
     return directory.queues[0], f"This is the default queue{unknown}"
 
 
-def route(envelope: HandoffEnvelope, conversation: Conversation, directory: Directory, now: Millis) -> Route:
+def route(
+    envelope: HandoffEnvelope,
+    conversation: Conversation,
+    directory: Directory,
+    now: Millis,
+    *,
+    loads: Loads = nobody_there,
+) -> Route:
     """Choose queue and channel. Always finds one: an unknown suggestion falls back to the rules, then to the default
-    queue, and says so. Pure; the same input gives the same answer in every process.
+    queue, and says so. The same input gives the same answer in every process. `loads` is asked where a queue has
+    several channels.
     """
     queue, why = _choose_queue(envelope, directory)
     preferred = conversation.sticky
@@ -235,7 +257,7 @@ def route(envelope: HandoffEnvelope, conversation: Conversation, directory: Dire
     )
     return Route(
         queue=queue,
-        channel=choose_channel(queue, conversation),
+        channel=choose_channel(queue, conversation, loads),
         open=is_open(queue.hours, now),
         opens=opens_words(queue.hours, now, zone=envelope.customer.timezone or "", language=language),
         why=why,

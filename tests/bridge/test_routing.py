@@ -219,3 +219,29 @@ def test_channels_are_chosen_the_same_everywhere_and_evenly() -> None:
     # Known values: another process, or a later version, must agree.
     assert choose_channel(six, conversation("cnv_1")) == "C000001"
     assert all(850 < chosen.count(channel) < 1150 for channel in six.channels)
+
+
+@given(
+    loads=st.dictionaries(st.sampled_from([ChannelId(f"C{i}") for i in range(5)]), st.integers(0, 4)),
+    cid=st.uuids(),
+)
+def test_a_handoff_goes_to_the_channel_with_the_fewest(loads: dict[ChannelId, int], cid: object) -> None:
+    """A channel that nobody counted has none; other queues' channels on the desk do not matter."""
+    three = queue("support", channels=("C1", "C2", "C3"))
+    chosen = choose_channel(three, conversation(f"cnv_{cid}"), lambda _: loads)
+
+    assert chosen in three.channels
+    assert loads.get(chosen, 0) == min(loads.get(channel, 0) for channel in three.channels)
+
+
+def test_equal_channels_are_told_apart_by_the_conversation() -> None:
+    """Handoffs that are opened at the same moment, and so see the same loads, do not all go to the first channel."""
+    four = queue("support", channels=("C1", "C2", "C3", "C4"))
+    loads = {ChannelId("C1"): 5, ChannelId("C3"): 1}
+    chosen = [choose_channel(four, conversation(f"cnv_{i:032x}"), lambda _: loads) for i in range(1000)]
+
+    assert {channel: 400 < chosen.count(ChannelId(channel)) < 600 for channel in ("C2", "C4")} == {
+        "C2": True,
+        "C4": True,
+    }
+    assert set(chosen) == {"C2", "C4"}
