@@ -154,8 +154,11 @@ class Link:
         """Roll back what is open, if anything is and if anybody is there to do it."""
         self._opening, self._waiting = [], []
         if self.began and not self.lost:
-            with contextlib.suppress(psycopg.Error):
-                self.execute("ROLLBACK")
+            self._waiting.append(("ROLLBACK", ()))
+            try:
+                self._send()
+            except (psycopg.Error, RunAgain):
+                self._gone = True
 
     # --- the cursor
 

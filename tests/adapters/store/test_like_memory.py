@@ -1,5 +1,6 @@
-"""SQLite and the store in memory, written apart, give the same answers to the same random units."""
+"""The databases and the store in memory, written apart, give the same answers to the same random units."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -60,16 +61,23 @@ class SameAnswers(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.stores = [MemoryStore(), at_once(open_store("sqlite+memory://"))]
+        self.stores = [MemoryStore(), self.database()]
         for key, channel, root in (("h1", "C1", None), ("h2", "C2", RemoteRef("R")), ("h3", "C2", None)):
             thread = Thread(desk=DESK, channel=ChannelId(channel), root=root)
             self.same(partial(insert, handoff=make.handoff(key, key, thread=thread)))
+
+    def database(self) -> Store:
+        return at_once(open_store("sqlite+memory://"))
+
+    def finish(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return what the coroutine returns. A subclass whose store waits says how."""
+        return at_once(call)
 
     def same(self, unit: Callable[[Tx], T]) -> T:
         answers: list[Any] = []
         for store in self.stores:
             try:
-                answers.append(at_once(store.run(unit)))
+                answers.append(self.finish(store.run(unit)))
             except ValueError:
                 answers.append(ValueError)
         assert without_own_keys(answers[0]) == without_own_keys(answers[1])
@@ -147,7 +155,7 @@ class SameAnswers(RuleBasedStateMachine):
             self.same(lambda tx: tx.drop_dead(dead[0]))
             return
         for store in self.stores:
-            at_once(store.run(lambda tx: tx.revive(dead[0], at(self.now))))
+            self.finish(store.run(lambda tx: tx.revive(dead[0], at(self.now))))
 
     @rule(key=KEYS, state=st.sampled_from(list(HandoffState)), conversation=KEYS)
     def change_handoff(self, key: str, state: HandoffState, conversation: str) -> None:
@@ -221,9 +229,22 @@ class SameAnswers(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for store in self.stores:
-            at_once(store.close())
+            self.finish(store.close())
 
 
-def test_both_stores_agree() -> None:
-    """Whatever the order of units, both stores answer alike."""
+def test_sqlite_agrees() -> None:
+    """Whatever the order of units, SQLite and the memory answer alike."""
     run_state_machine_as_test(SameAnswers, settings=settings(max_examples=60, stateful_step_count=50))
+
+
+def test_postgres_agrees(emptied: Callable[[], Store], runner: asyncio.Runner) -> None:
+    """Whatever the order of units, PostgreSQL and the memory answer alike."""
+
+    class OnPostgres(SameAnswers):
+        def database(self) -> Store:
+            return emptied()
+
+        def finish(self, call: Coroutine[Any, Any, T]) -> T:
+            return runner.run(call)
+
+    run_state_machine_as_test(OnPostgres, settings=settings(max_examples=12, stateful_step_count=40))

@@ -34,7 +34,7 @@ class OwnershipOnSqlite(Ownership):
 
     @property
     def handoffs(self) -> list[Any]:
-        ids = [row[0] for row in self.rows("SELECT id FROM handoff ORDER BY opened_at, rowid")]
+        ids = [row[0] for row in self.rows("SELECT id FROM handoff ORDER BY opened_at, ticket")]
         return [self.unit(lambda tx, one=one: tx.handoff(SITE, one)) for one in ids]
 
     @property

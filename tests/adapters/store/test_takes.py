@@ -22,9 +22,13 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
-async def test_of_two_takers_one_gets_it(tmp_path: Path, chance: random.Random) -> None:
+@pytest.mark.parametrize("where", ["sqlite", "postgres"])
+async def test_of_two_takers_one_gets_it(
+    where: str, tmp_path: Path, chance: random.Random, request: pytest.FixtureRequest
+) -> None:
     """A hundred times, two people take a conversation 0 to 10 ms apart: one owner each time, and the other is told."""
-    store = await open_store(f"sqlite:///{tmp_path}/takes.db")
+    url = request.getfixturevalue("postgres_url") if where == "postgres" else f"sqlite:///{tmp_path}/takes.db"
+    store = await open_store(url)
     try:
         stories = [Story(store=store, conversation=ConversationId(f"c{number}"), mint=mint) for number in range(TAKES)]
         await asyncio.gather(*(_race(story, chance.uniform(-0.010, 0.010)) for story in stories))
