@@ -22,6 +22,7 @@ from bridge.errors import StoreUnavailable
 from bridge.ids import HandoffId, Millis, RemoteRef, SiteId
 from bridge.outcomes import Refused, RetryLater
 from bridge.ports import Clock, Lookup
+from bridge.retention import SOURCES_KEPT_MS
 
 log = logs.get("slack.catching_up")
 PAGE = 200
@@ -31,6 +32,8 @@ PAUSE_S = 0.5
 """Doubled with each failure in a row, where Slack names no time itself."""
 OVERLAP_MS = 60_000
 """Read again from this long before the last look: what Slack shows late is still found."""
+KNOWN_MS = SOURCES_KEPT_MS - 24 * 3600 * 1000
+"""What is older is not read again: the door may have forgotten that it had it."""
 HOLD_S = 2.0
 """How long something new waits for its thread to be read. Slack wants its answer within 3 s."""
 CLOCKS_DIFFER_MS = 1_000
@@ -134,10 +137,10 @@ class CatchingUp:
         return root in self._missed or millis(root_ts) < self._gap_at + CLOCKS_DIFFER_MS
 
     def _reading(self, root: RemoteRef, handoff: Handoff) -> _Reading:
-        last = self._seen.get(root)
-        since = Millis(max(handoff.opened_at, last - OVERLAP_MS)) if last is not None else handoff.opened_at
-        now = self._clock.now()
-        return _Reading(root=root, opened_at=handoff.opened_at, gap=self._gap, since=since, begun=now)
+        last, now = self._seen.get(root), self._clock.now()
+        opened_at = Millis(max(handoff.opened_at, now - KNOWN_MS))
+        since = Millis(max(opened_at, last - OVERLAP_MS)) if last is not None else opened_at
+        return _Reading(root=root, opened_at=opened_at, gap=self._gap, since=since, begun=now)
 
     # --- reading
 

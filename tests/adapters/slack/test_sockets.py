@@ -11,9 +11,21 @@ from adapters.sandbox.slack.people import DANA, LEE
 from bridge.effects import Receipt
 from bridge.events import Event, OperatorReturned, OperatorSaid
 from bridge.fakes.store import MemoryStore
+from bridge.ids import Millis
 from bridge.leases import Lease
+from bridge.retention import SOURCES_KEPT_MS
 from tests.adapters.slack.conftest import Stage, connected, root_ts, settings_for, staged
 from tests.adapters.slack.rig import SITE, WallClock, handoff, until
+
+
+class Later(WallClock):
+    """The wall clock, so many milliseconds later."""
+
+    def __init__(self, ms: int) -> None:
+        self._ms = ms
+
+    def now(self) -> Millis:
+        return Millis(super().now() + self._ms)
 
 
 async def test_a_refresh_loses_nothing(by_socket: Stage) -> None:
@@ -84,6 +96,21 @@ async def test_what_was_said_while_nobody_listened_is_read_after_the_start(aslee
     asleep.parts.catching_up.begin()
     await until(lambda: asleep.parts.catching_up._task is not None and asleep.parts.catching_up._task.done())
     assert len(asleep.door.of(OperatorSaid)) == 1
+
+
+async def test_what_the_door_may_have_forgotten_is_not_read_again(asleep: Stage) -> None:
+    """In a thread that is open for longer than sources are kept, a message from before is not heard a second time."""
+    one = await asleep.opened(opened_at=0)
+    await asleep.slack.fault("events", "lose", times=-1)
+    await asleep.slack.say(DANA, "as I said last week", thread_ts=root_ts(one))
+    asleep.parts.catching_up._clock = Later(SOURCES_KEPT_MS)
+    await asleep.parts.catching_up.first(5)
+    assert asleep.door.of(OperatorSaid) == []
+    asleep.parts.catching_up._clock = WallClock()
+    asleep.parts.catching_up._seen.clear()
+    await asleep.parts.catching_up.first(5)
+
+    assert [event.text for event in asleep.door.of(OperatorSaid)] == ["as I said last week"]
 
 
 async def test_what_was_lost_in_a_gap_is_read_afterwards(by_socket: Stage) -> None:
