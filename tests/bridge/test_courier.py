@@ -193,6 +193,35 @@ async def test_what_waits_leaves_together_in_order(office: Office) -> None:
     assert all(part.total == 1 for post in posts for part in post.parts)
 
 
+async def test_each_line_of_a_post_tells_how_long_it_waited(office: Office) -> None:
+    """Those over five seconds, each for itself: the operator knows what is old."""
+    office.story.step_ms = 0
+    await office.story.says("old")
+    await office.wait(14)
+    await office.story.says("young")
+    await office.carry()
+
+    ages = [(part.text, part.late_ms // 1000) for part in office.posts()[-1].parts]
+    assert ages == [("old", 14), ("young", 0)]
+
+
+async def test_one_update_shows_the_newest_card(office: Office) -> None:
+    """Changes of a card that wait together are one call, and all of them are settled by it."""
+    await office.story.releases()
+    await office.story.takes()
+    await office.story.releases()
+    await office.carry()
+    office.desk.sent.clear()
+    await office.carry_all(3)
+
+    cards = [sent for sent in office.desk.sent if sent.kind is OutKind.CARD]
+    card = office.desk.messages[await office.story.root()].card
+    assert len(cards) == 1
+    assert card is not None
+    assert card.state.value == "waiting"
+    assert await office.story.unsent() == []
+
+
 async def test_a_channel_takes_one_post_per_pause(office: Office) -> None:
     """Two conversations in one channel share its budget; refreshing a card uses none of it and holds up no line."""
     one = office.story

@@ -186,7 +186,7 @@ async def test_a_store_that_is_away_is_waited_for(store: Store) -> None:
 
 
 async def test_claims_share_a_commit_and_an_idle_courier_asks_seldom() -> None:
-    """Eight lanes cost one unit to claim, and the next finds no more; with nothing to do there are two units a second."""
+    """Eight lanes cost one unit to claim, and the next finds no more; with nothing to do there are two a second."""
     house = House(MemoryStore())
     await house.fill(8)
     task = asyncio.create_task(house.courier.run())

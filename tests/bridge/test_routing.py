@@ -20,6 +20,8 @@ from bridge.routing import (
     opens_words,
     route,
 )
+from bridge.storage import Store
+from tests.bridge import stories
 
 WEEK = tuple(range(5))
 OFFICE = Hours(zone="Europe/Berlin", spans={day: ((time(9), time(12)), (time(13), time(17))) for day in WEEK})
@@ -245,3 +247,39 @@ def test_equal_channels_are_told_apart_by_the_conversation() -> None:
         "C4": True,
     }
     assert set(chosen) == {"C2", "C4"}
+
+
+async def test_new_and_moved_handoffs_spread_over_a_queues_channels(store: Store) -> None:
+    """Three that escalate go to three channels, a fourth to the one that has become empty; so do those that are moved,
+    and each keeps its channel until then.
+    """
+    queues = [stories.queue(name, channels=tuple(ChannelId(f"{name}-{i}") for i in range(3))) for name in ("a", "b")]
+    story = stories.Story(store=store, house=stories.house(*queues))
+    others = [
+        stories.Story(
+            store=store, house=story.house, clock=story.clock, mint=story.mint, conversation=ConversationId(key)
+        )
+        for key in ("c2", "c3", "c4")
+    ]
+    everybody = [story, *others]
+    for one in everybody:
+        await one.says("hello")
+    for one in everybody[:3]:
+        await one.escalates(conversation_id=one.conversation)
+    there = [await _channel(one) for one in everybody[:3]]
+    assert sorted(there) == ["a-0", "a-1", "a-2"]
+
+    await everybody[1].takes()
+    await everybody[1].returns()
+    await everybody[3].escalates(conversation_id=everybody[3].conversation)
+    assert await _channel(everybody[3]) == there[1]
+    for one in (everybody[0], *everybody[2:]):
+        await one.takes()
+        await one.transfers(to_queue=QueueName("b"))
+    assert sorted([await _channel(one) for one in (everybody[0], *everybody[2:])]) == ["b-0", "b-1", "b-2"]
+
+
+async def _channel(story: stories.Story) -> str:
+    handoff = await story.handoff()
+    assert handoff is not None
+    return handoff.thread.channel
