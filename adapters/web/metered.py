@@ -33,7 +33,7 @@ class MeteredStore:
         """Pass every unit on to `store`."""
         self._store, self._meter, self._monotonic = store, meter, monotonic
         self._failed_at = float("-inf")
-        self._why = ""
+        self._reason = ""
 
     async def run(self, unit: Callable[[Tx], T]) -> T:
         return await self._timed("run", self._store.run(unit))
@@ -55,27 +55,33 @@ class MeteredStore:
             raise
         finally:
             self._meter(kind, self._monotonic() - began, failed=failed)
-            if self._why and not failed:
+            if self._reason and not failed:
                 self._forget()
 
     def _remember(self, error: StoreUnavailable) -> None:
-        first = str(error).partition("\n")[0][:200]
-        # Some of these name a conversation, which is nobody's business on a page of health.
-        why = first if first.startswith("the database") else "the store could not keep a unit of work"
+        reason = str(error).partition("\n")[0][:200]
         self._failed_at = self._monotonic()
-        if why != self._why:
-            self._why = why
-            log.error("store_fails", reason=why)
+        if reason != self._reason:
+            self._reason = reason
+            log.error("store_fails", reason=reason)
 
     def _forget(self) -> None:
         if self._monotonic() - self._failed_at > FRESH_S:
-            log.info("store_works_again", after=self._why)
-            self._why = ""
+            log.info("store_works_again", after=self._reason)
+            self._reason = ""
 
     @property
     def trouble(self) -> str:
-        """Why units failed within the last seconds, in a sentence, or ""."""
-        return self._why if self._monotonic() - self._failed_at <= FRESH_S else ""
+        """Whether units failed within the last seconds, in a sentence, or "".
+
+        What the database says goes to the log alone: it may name hosts and conversations, and a page of health is for
+        everybody.
+        """
+        if self._monotonic() - self._failed_at > FRESH_S:
+            return ""
+        if "full" in self._reason:
+            return "the database or its disk is full: nothing new is kept until there is space"
+        return "the database is away, or refuses to work: see store_fails in the log"
 
 
 class DeskMeter(Protocol):
