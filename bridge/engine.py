@@ -58,7 +58,6 @@ class EngineParts:
     worker: str = field(default_factory=lambda: mint("w"))
     grace_ms: int = 15_000
     pace: Pace = field(default_factory=Pace)
-    couriers_per_desk: int = 4
     meter: Meter = unmetered
     site: SiteId = SiteId("main")
     hints: Hints | None = None
@@ -152,19 +151,18 @@ class Engine:
         self.showing.desks.update(by_name)
         labels: dict[str, str] = {queue.name: queue.label for queue in self._parts.house.directory.queues}
         for desk in desks:
-            self._couriers += [
+            self._couriers.append(
                 Courier(
                     store=self._parts.store,
                     desk=desk,
                     clock=self._parts.clock,
                     receive=self._deliver,
                     queue_labels=labels,
-                    worker=f"{self._parts.worker}.{number}",
+                    worker=self._parts.worker,
                     pace=self._parts.pace,
                     grace_ms=self._parts.grace_ms,
                 )
-                for number in range(self._parts.couriers_per_desk)
-            ]
+            )
         jobs = [
             self.showing.run(),
             self.turns.run(),
