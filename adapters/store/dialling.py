@@ -131,10 +131,10 @@ def conninfo(url: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return why a connection failed, in one line and without the address, which repeats what the URL says."""
-    lines = [line for line in str(error).strip().splitlines() if not line.startswith("\t")]
-    last = lines[-1] if lines else type(error).__name__
-    return last.partition(" failed: ")[2] or last
+    """Return what the server or libpq said, in one line and without the address, which repeats what the URL says."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip() and not line.startswith("\t")]
+    refused = [line.partition(" failed: ")[2] for line in lines if " failed: " in line]
+    return refused[-1] if refused else lines[0] if lines else type(error).__name__
 
 
 class Dialler:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import psycopg
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from adapters.store.dialling import Server, open_connection, reason
@@ -59,8 +60,11 @@ class PostgresSchema:
                 with connection.begin():
                     connection.exec_driver_sql(_LOCK)
                     yield connection
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise SettingsError(f"{self._server.name}: this user may not make tables: {reason(error)}") from None
+        except DBAPIError as error:
+            cause = error.orig or error
+            if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+                raise SettingsError(f"{self._server.name}: this user may not make tables: {reason(cause)}") from None
+            raise SettingsError(f"{self._server.name} could not be brought up to date: {reason(cause)}") from error
         finally:
             engine.dispose()
 
