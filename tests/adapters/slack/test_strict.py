@@ -112,7 +112,7 @@ async def test_after_three_rounds_people_decide_to_send_again(office: Office) ->
     assert await office.times("stubborn line") == 0
     await office.settled()
     assert [out.maybe_sent for out in await office.dead()] == [True]
-    assert "handoff_bridge_dead_outs 1.0" in await office.metrics()
+    assert "handoff_dead_letters 1.0" in await office.metrics()
 
     await office.slack.clear_faults()
     await office.slack.click(DANA, "bridge_retry_send", asked["ts"])
@@ -121,7 +121,7 @@ async def test_after_three_rounds_people_decide_to_send_again(office: Office) ->
     await office.settled()
     assert await office.times("stubborn line") == 1
     assert await office.dead() == []
-    assert "handoff_bridge_dead_outs 0.0" in await office.metrics()
+    assert "handoff_dead_letters 0.0" in await office.metrics()
 
 
 async def test_where_history_is_forbidden_people_say_that_it_arrived(office: Office) -> None:
