@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 from adapters.app import Bridge, serving
 from adapters.sandbox.client import State
 from adapters.sandbox.slack.people import DANA, SUPPORT
+from adapters.store import opening
+from bridge.errors import SettingsError
 from bridge.settings import load
 from tests.adapters.store.proxy import DROP, PASS, Wire
 from tests.journeys.test_edges import ONE_QUEUE
@@ -292,3 +294,25 @@ async def test_a_full_disk_refuses_whole_and_goes_on_when_there_is_space(small: 
     assert times("customer: into the full disk", posts) == 1
     assert times("operator: into the full disk", customer.texts) == 1
     await talk(small, customer, root, "with space again")
+
+
+async def test_sqlite_on_a_network_disk_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bridge whose database would lie on NFS does not start: one line names the folder, and no file is made there."""
+    mounts = tmp_path / "mounts"
+    share = tmp_path / "share"
+    share.mkdir()
+    mounts.write_text(f"/dev/vda1 / ext4 rw 0 0\nnas:/bridge {share} nfs4 rw 0 0\n", encoding="utf-8")
+    monkeypatch.setattr(opening, "MOUNTS", mounts)
+    world = World(tmp_path, database_url=f"sqlite:///{share}/handoff.db")
+    world.sandbox_url = "http://127.0.0.1:9"
+    (tmp_path / "handoff.toml").write_text(ONE_QUEUE, encoding="utf-8")
+    settings = load(world._environment(0), tmp_path / "handoff.toml", for_="serve")
+
+    with pytest.raises(SettingsError, match="network file system") as refused:
+        async with serving(settings):
+            pass
+    assert str(share) in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    assert list(share.iterdir()) == []
