@@ -19,7 +19,8 @@ from bridge.conversation import CUSTOMER_SEES, Conversation, Entry, State, Strea
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, DeskName, SiteId
 from bridge.ports import Clock, Desk, Ended, Shown, Viewer
-from bridge.storage import Changed, Head, Store, Tx
+from bridge.sharing import Head
+from bridge.storage import Changed, Store, Tx
 
 log = logs.get(__name__)
 SWEEP_S = 1.0

@@ -25,6 +25,7 @@ from bridge.ids import (
     Ticket,
     TurnId,
 )
+from bridge.sharing import SharedTx
 
 T = TypeVar("T")
 
@@ -91,18 +92,7 @@ class DueTimer:
     due_at: Millis
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Head:
-    """Where a conversation stands: enough to tell whether a window on it has anything new to show. `stream` is the open
-    one's turn, attempt and seq.
-    """
-
-    next_n: int
-    epoch: int
-    stream: tuple[TurnId, int, int] | None = None
-
-
-class Tx(Protocol):
+class Tx(SharedTx, Protocol):
     """One transaction, as units of work see it. Plain synchronous calls; whatever is read was committed or written by
     this unit.
 
@@ -330,27 +320,6 @@ class Tx(Protocol):
 
     def file(self, site: SiteId, file: FileId) -> tuple[FileRef, str] | None:
         """Return it with its digest."""
-        ...
-
-    # what processes share
-    def hold_lease(self, site: SiteId, name: str, worker: str, now: Millis, lease_ms: int) -> bool:
-        """Take the named lease, or keep it, until now + lease_ms. False: another worker holds it."""
-        ...
-
-    def drop_lease(self, site: SiteId, name: str, worker: str) -> None:
-        """Give it back early. Dropping what this worker does not hold changes nothing."""
-        ...
-
-    def heads(self, site: SiteId, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
-        """Return where these stand, in one statement; those that do not exist are left out."""
-        ...
-
-    def channel_loads(self, site: SiteId, desk: DeskName) -> Mapping[ChannelId, int]:
-        """Return how many open handoffs each channel of the desk has; channels without any are left out."""
-        ...
-
-    def forget_sources(self, before: Millis, limit: int = 1000) -> int:
-        """Forget source ids remembered before then, at most `limit`; return how many."""
         ...
 
     # open work, for start and health

@@ -8,9 +8,9 @@ from sqlalchemy import cast, delete, func, literal_column, or_, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from adapters.store.prepared import PerDialect, PerName, Session
-from adapters.store.tables import CONVERSATION, HANDOFF, INBOX, LANE, LEASE, STREAM
+from adapters.store.tables import CONVERSATION, DESK_FACT, HANDOFF, INBOX, LANE, LEASE, STREAM
 from bridge.ids import ChannelId, ConversationId, DeskName, Millis, SiteId, TurnId
-from bridge.storage import Head
+from bridge.sharing import Head
 
 _L = LEASE.c
 _HOLD = PerDialect(
@@ -54,6 +54,15 @@ _FORGET = delete(INBOX).where(
     _I.at < b("before"), select(_OLD).where(_OLD.c.site == _I.site, _OLD.c.source == _I.source).exists()
 )
 
+_F = DESK_FACT.c
+_PUT_FACT = PerDialect(
+    lambda insert: insert(DESK_FACT).on_conflict_do_update(
+        index_elements=["site", "desk", "name"], set_={"value": insert(DESK_FACT).excluded.value}
+    )
+)
+_DROP_FACT = delete(DESK_FACT).where(_F.site == b("site"), _F.desk == b("desk"), _F.name == b("name"))
+_FACTS = select(_F.name, _F.value).where(_F.site == b("site"), _F.desk == b("desk")).order_by(_F.name)
+
 
 class SharingUnits(Session):
     """See `bridge.storage.Tx`: processes."""
@@ -82,3 +91,12 @@ class SharingUnits(Session):
 
     def forget_sources(self, before: Millis, limit: int = 1000) -> int:
         return self._change(_FORGET, before=before, most=limit)
+
+    def put_desk_fact(self, site: SiteId, desk: DeskName, name: str, value: str) -> None:
+        if value:
+            self._change(_PUT_FACT, site=site, desk=desk, name=name, value=value)
+        else:
+            self._change(_DROP_FACT, site=site, desk=desk, name=name)
+
+    def desk_facts(self, site: SiteId, desk: DeskName) -> Mapping[str, str]:
+        return {str(row[0]): str(row[1]) for row in self._all(_FACTS, site=site, desk=desk)}

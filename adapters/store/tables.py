@@ -295,6 +295,18 @@ FILE = Table(
     PrimaryKeyConstraint("site", "id"),
 )
 
+# What a desk has to remember of its vendor: addresses, ids, what was granted.
+DESK_FACT = Table(
+    "desk_fact",
+    METADATA,
+    _text("site"),
+    _text("desk"),
+    _text("name"),
+    _text("value"),
+    PrimaryKeyConstraint("site", "desk", "name"),
+    sqlite_with_rowid=False,
+)
+
 # The bytes of files where the processes share no folder, in pieces so that none of them is held whole in memory.
 FILE_PIECE = Table(
     "file_piece",

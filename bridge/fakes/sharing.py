@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from bridge.conversation import OPEN_STATES
 from bridge.fakes.lanes import LaneUnits
 from bridge.ids import ChannelId, ConversationId, DeskName, Millis, SiteId
-from bridge.storage import Head
+from bridge.sharing import Head
 
 
 class SharingUnits(LaneUnits):
@@ -44,3 +44,13 @@ class SharingUnits(LaneUnits):
         for key in old:
             self._journal.drop(self._tables.inbox, key)
         return len(old)
+
+    def put_desk_fact(self, site: SiteId, desk: DeskName, name: str, value: str) -> None:
+        if value:
+            self._journal.put(self._tables.desk_facts, (site, desk, name), value)
+        else:
+            self._journal.drop(self._tables.desk_facts, (site, desk, name))
+
+    def desk_facts(self, site: SiteId, desk: DeskName) -> Mapping[str, str]:
+        found = {key[2]: value for key, value in self._tables.desk_facts.items() if key[:2] == (site, desk)}
+        return dict(sorted(found.items()))

@@ -82,6 +82,7 @@ class Tables:
     timers: dict[tuple[str, str, str], int] = field(default_factory=dict)
     files: dict[tuple[str, str], tuple[FileRef, str]] = field(default_factory=dict)
     leases: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    desk_facts: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
 
 class Journal:

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from bridge.conversation import HandoffState, Thread
 from bridge.effects import OutKind
-from bridge.ids import ChannelId, ConversationId, OutKey, RemoteRef, SourceId, TurnId
-from bridge.storage import Claim, Head, Out, Store, Tx
+from bridge.ids import ChannelId, ConversationId, DeskName, OutKey, RemoteRef, SourceId, TurnId
+from bridge.sharing import Head
+from bridge.storage import Claim, Out, Store, Tx
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import DESK, LEASE_MS, OTHER_SITE, SITE, T0, at
 
@@ -131,3 +132,24 @@ class SharingContract:
         assert [by_vendor for _, by_vendor in blocked.values()] == [8900]
         assert await store.read(lambda tx: tx.channel_rests(at(9500))) == dict.fromkeys(paced, (0, 0))
         assert await store.read(lambda tx: tx.channel_rests(T0, limit=0)) == {}
+
+    async def test_what_a_desk_remembers_is_there_for_all(self, store: Store) -> None:
+        """A fact about a desk is replaced by its next value, forgotten by an empty one, and no other desk's."""
+        other = DeskName("elsewhere")
+
+        def unit(tx: Tx) -> None:
+            tx.put_desk_fact(SITE, DESK, "service_url", "https://one.example/")
+            tx.put_desk_fact(SITE, DESK, "service_url", "https://two.example/")
+            tx.put_desk_fact(SITE, DESK, "hears", "all")
+            tx.put_desk_fact(SITE, other, "hears", "mentions")
+            tx.put_desk_fact(SITE, DESK, "bot", "28:a")
+            tx.put_desk_fact(SITE, DESK, "bot", "")
+            tx.put_desk_fact(SITE, DESK, "never", "")
+
+        await store.run(unit)
+        assert await store.read(lambda tx: tx.desk_facts(SITE, DESK)) == {
+            "hears": "all",
+            "service_url": "https://two.example/",
+        }
+        assert await store.read(lambda tx: tx.desk_facts(SITE, other)) == {"hears": "mentions"}
+        assert await store.read(lambda tx: tx.desk_facts(OTHER_SITE, DESK)) == {}

@@ -22,6 +22,7 @@ TABLES = (
     "file",
     "file_piece",
     "lease",
+    "desk_fact",
 )
 
 
@@ -391,5 +392,14 @@ def _between_processes() -> None:
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("site", "name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "desk_fact",
+        sa.Column("site", sa.Text(), nullable=False),
+        sa.Column("desk", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("site", "desk", "name"),
         sqlite_with_rowid=False,
     )
