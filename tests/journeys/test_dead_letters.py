@@ -25,7 +25,7 @@ async def letters(world: World, *words: str) -> str:
         "dead-letters",
         *words,
         cwd=world.folder,
-        env={**clean, "PYTHONPATH": str(ROOT), "COLUMNS": "250", **world._environment()},
+        env={**clean, "PYTHONPATH": str(ROOT), "COLUMNS": "250", **world._environment(world.port)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
