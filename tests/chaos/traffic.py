@@ -71,19 +71,19 @@ class Talk:
     async def begin(self) -> None:
         """Open the chat, ask for a person, be taken."""
         self.customer = await self.world.customer(self.name, f"dl_kim{self.number}")
-        await self.customer.sees("help")
+        await self.customer.sees("help", within_s=60)
         await self.customer.say("I want to talk to a human, please")
-        await self.customer.sees("ticket is", within_s=30)
+        await self.customer.sees("ticket is", within_s=60)
 
         def card(state: State) -> Json | None:
             roots = [(channel, root) for channel in (SUPPORT, BILLING) for root in state.roots(channel)]
             return next(({"channel": c, **root} for c, root in roots if self.name in json.dumps(root)), None)
 
-        root = await self.world.slack.wait_for(card, timeout_s=30)
+        root = await self.world.slack.wait_for(card, timeout_s=60)
         assert root is not None
         self.root, self.channel = root["ts"], root["channel"]
         await self.world.slack.click(self.operator, "bridge_take", self.root, channel=self.channel)
-        await self.customer.sees("joined", within_s=30)
+        await self.customer.sees("joined", within_s=60)
 
     async def ask(self) -> None:
         """Write for ever; what was acknowledged counts."""

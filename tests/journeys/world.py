@@ -30,7 +30,7 @@ Found = TypeVar("Found")
 Json = dict[str, Any]
 DIRECTLINE_SECRET = "a-direct-line-secret-for-tests-only-0123456789"
 ADMIN_KEY = "admin-key-for-tests-0123456789abcdef"
-START_WITHIN_S = 20.0
+START_WITHIN_S = 60.0
 
 
 def free_port() -> int:
@@ -120,14 +120,15 @@ class World:
         database_url: str = "",
         balanced: bool = False,
         more_channels: int = 0,
+        own: Callable[[int], dict[str, str]] = lambda _: {},
     ) -> None:
         """Describe the world; use it as an async context manager.
 
         Slack's events over HTTP go to the first process, or to any through the balancer. `more_channels`: beside the
-        usual ones.
+        usual ones. `extra` are settings of all processes, `own` those of one, by its number.
         """
         self.folder, self.mode, self.toml = folder, mode, toml
-        self.extra = extra or {}
+        self.extra, self._own = extra or {}, own
         self.database_url = database_url or f"sqlite:///{folder}/handoff.db"
         self.ports = [free_port() for _ in range(processes)]
         self.urls = [f"http://127.0.0.1:{port}" for port in self.ports]
@@ -176,7 +177,7 @@ class World:
                 "-c",
                 "from adapters.cli import main; main()",
                 "serve",
-                environment=self._environment(port),
+                environment={**self._environment(port), **self._own(number)},
                 folder=self.folder,
                 name="bridge" if number == 0 else f"bridge{number}",
             )
@@ -346,7 +347,7 @@ class Customer:
             **more,
         }
         url = f"{self.base}/conversations/{self.conversation}/activities"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
                     async with self.world.http.post(url, json=activity, headers=self._auth()) as answer:
