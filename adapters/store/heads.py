@@ -87,7 +87,7 @@ _SET_HEAD = (
     )
     .where(*LANE_IS)
 )
-_LANE_NOW = (
+LANE_NOW = (
     select(_L.site, _L.handoff, _L.ordinal, _L.lease_epoch, _L.root, _L.next_k, _L.sent_k, _L.told)
     .where(*LANE_IS)
     .with_for_update()
@@ -153,7 +153,7 @@ class LaneHeads(Session):
 
     def _lane(self, site: str, handoff: str, ordinal: int) -> Row | None:
         """Return site, handoff, ordinal, lease_epoch, root, next_k, sent_k and told of a lane, locked."""
-        return self._one(_LANE_NOW, w_site=site, w_handoff=handoff, w_ordinal=ordinal)
+        return self._one(LANE_NOW, w_site=site, w_handoff=handoff, w_ordinal=ordinal)
 
     def _find_head(self, lane: Row, *, root: RemoteRef | None = None, tells: bool = False) -> None:
         """Look up what is next now. `root` is what became known just now, if anything did; `tells`: something was said

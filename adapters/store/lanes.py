@@ -14,7 +14,7 @@ from sqlalchemy import bindparam as b
 from sqlalchemy import case, delete, func, literal_column, select, text, update
 
 from adapters.store import rows
-from adapters.store.heads import CARD, LANE_IS, ONE, OUT_IN_LANE, WHOLE_DESK, LaneHeads, constant, kinds
+from adapters.store.heads import CARD, LANE_IS, LANE_NOW, ONE, OUT_IN_LANE, WHOLE_DESK, LaneHeads, constant, kinds
 from adapters.store.prepared import Row
 from adapters.store.tables import CHANNEL, DEAD, IN_FLIGHT, LANE, OUT, UNSENT
 from bridge.conversation import Thread
@@ -206,6 +206,9 @@ class LaneUnits(LaneHeads):
 
     def begin_send(self, claim: Claim, ks: Sequence[int], key: OutKey, now: Millis, channel_free_at: Millis) -> bool:
         where = _where(claim)
+        # In a statement of its own: PostgreSQL would count in the state before the wait for the lane, where an echo
+        # that was faster has not settled anything yet.
+        self._write(LANE_NOW, **where)
         held = self._one(
             _HOLD_LONGER,
             **where,

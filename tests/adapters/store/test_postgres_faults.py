@@ -21,7 +21,7 @@ from adapters.store.dialling import Server, connect
 from adapters.store.postgres import PostgresStore
 from bridge.conversation import Thread
 from bridge.errors import StoreUnavailable
-from bridge.ids import ChannelId, ConversationId, HandoffId, RemoteRef, SourceId
+from bridge.ids import ChannelId, ConversationId, HandoffId, OutKey, RemoteRef, SourceId
 from bridge.storage import Claim, Tx
 from tests.adapters.store.proxy import CUT, DROP, PASS, Wire
 from tests.adapters.store.waiting import soon
@@ -31,6 +31,7 @@ from tests.postgres import Postgres, name_in
 
 COMMIT_NAME = b"handoff_" + sha256(b"COMMIT").hexdigest()[:32].encode()
 """What the COMMIT of a unit is called on the wire."""
+KEY = OutKey("key")
 C1, C2 = ConversationId("c1"), ConversationId("c2")
 
 
@@ -543,3 +544,40 @@ async def test_an_old_lease_changes_nothing(tcp: Postgres) -> None:
         assert [bool(await one.run(one_try)) for one_try in tries] == [False] * 6
         assert await one.read(outs) == before
         assert await two.run(lambda tx: tx.begin_send(new, ks, new.outs[0].key, at(LEASE_MS), at(0)))
+
+
+async def test_a_send_that_waited_for_an_echo_is_not_begun(tcp: Postgres) -> None:
+    """An echo settles a post while its sender, which found nothing, is about to send it again: the sender waits for the
+    lane, then sees what was settled meanwhile, and sends nothing.
+    """
+    url = tcp.ready_url()
+    async with opened(url) as one, opened(url) as two:
+
+        def prepare(tx: Tx) -> Claim | None:
+            tx.insert_conversation(make.conversation("c-h1"))
+            thread = Thread(desk=DESK, channel=ChannelId("C1"), root=RemoteRef("r"))
+            tx.insert_handoff(make.handoff("h1", "c-h1", thread=thread))
+            tx.enqueue(make.out(1, "h1", conversation=ConversationId("c-h1")))
+            found = tx.claim_lane(DESK, "w", at(0), LEASE_MS)
+            if found is not None:
+                tx.begin_send(found, [1], KEY, at(0), at(0))
+            return found
+
+        claim = await one.run(prepare)
+        assert claim is not None
+        settled, go_on = threading.Event(), threading.Event()
+
+        def echo(tx: Tx) -> None:
+            assert tx.settle_echo(SITE, DESK, KEY, RemoteRef("x"), at(1))
+            settled.set()
+            assert go_on.wait(30)
+
+        echoing = asyncio.ensure_future(two.run(echo))
+        await asyncio.to_thread(settled.wait, 30)
+        sending = asyncio.ensure_future(one.run(lambda tx: tx.begin_send(claim, [1], KEY, at(1), at(0))))
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        await soon(lambda: tcp.sql(query) != [(0,)])
+        go_on.set()
+        await echoing
+
+        assert await sending is False
