@@ -260,22 +260,12 @@ def _lanes() -> None:
         sqlite_where=sa.text("root IS NOT NULL"),
         postgresql_where=sa.text("root IS NOT NULL"),
     )
-    op.create_index(
-        "lane_waiting",
-        "lane",
-        ["desk", "head_urgency", "head_at"],
-        unique=False,
-        sqlite_where=sa.text("head_at IS NOT NULL"),
-        postgresql_where=sa.text("head_at IS NOT NULL"),
-    )
-    op.create_index(
-        "lane_in_channel",
-        "lane",
-        ["site", "desk", "channel", "head_urgency", "head_at"],
-        unique=False,
-        sqlite_where=sa.text("head_at IS NOT NULL"),
-        postgresql_where=sa.text("head_at IS NOT NULL"),
-    )
+    waiting = sa.text("head_at IS NOT NULL")
+    for name, columns in (
+        ("lane_waiting", ["desk", "head_urgency", "head_at"]),
+        ("lane_in_channel", ["site", "desk", "channel", "head_urgency", "head_at"]),
+    ):
+        op.create_index(name, "lane", columns, unique=False, sqlite_where=waiting, postgresql_where=waiting)
 
 
 def _outs() -> None:
@@ -379,27 +369,21 @@ def _turns() -> None:
 def _between_processes() -> None:
     op.create_table(
         "file_piece",
-        sa.Column("site", sa.Text(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("site", "digest")),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("bytes", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("site", "digest", "number"),
     )
     op.create_table(
         "lease",
-        sa.Column("site", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("site", "name", "owner")),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("site", "name"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "desk_fact",
-        sa.Column("site", sa.Text(), nullable=False),
-        sa.Column("desk", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("site", "desk", "name", "value")),
         sa.PrimaryKeyConstraint("site", "desk", "name"),
         sqlite_with_rowid=False,
     )
