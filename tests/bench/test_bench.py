@@ -64,3 +64,8 @@ def test_figures_are_added_to_earlier_ones_and_drawn(tmp_path: Path) -> None:
     assert drawn.keys() == {"throughput", "latency"}
     words = [text for node in drawn["throughput"].iter() if (text := node.text) and node.tag.endswith("text")]
     assert {"900", "1,300"} <= set(words)
+
+
+def test_each_measurement_is_tried_here_or_in_the_simulation() -> None:
+    """No measurement is left out of the tiny rounds. Pacing is virtual: `tests/simulation/test_pacing.py` tries it."""
+    assert {module.__name__.rpartition(".")[2] for module in bench.modules([])} == {*TINY, "pacing"}
