@@ -1,0 +1,1 @@
+"""Microsoft Teams as a desk. Its library is loaded only where Teams is configured."""
