@@ -115,6 +115,8 @@ def test_the_shell_commands_work(tmp_path: Path) -> None:
             check_program(words, tmp_path)
         elif words[:2] == ["git", "clone"] or words[0] == "cd":
             continue
+        elif words[0] == "export":
+            assert f"| `{words[1].partition('=')[0]}` |" in README, where
         elif words[0] in {"pipx", "uv", "pip"}:
             assert words[-1].split("[")[0] in {"handoff-bridge", "."}, where
         else:
