@@ -4,5 +4,5 @@ how its figures compare.
 
 `measure(step)` runs once and returns figures by name; it calls `step(label)` before each part that takes a while.
 `PARTS` is how many such calls there are, `RATIOS` lists (label, figure, baseline). `hottest`, where there is one,
-returns where the time goes.
+returns where the time goes. `SAME_EACH_ROUND`: one round is enough.
 """

@@ -39,17 +39,21 @@ def measure(found: list[ModuleType], rounds: int, console: Console) -> dict[str,
     figures: dict[str, list[float]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("measuring", total=rounds * sum(module.PARTS for module in found))
-        for turn in range(1, rounds + 1):
-            for module in found:
+        turns = [(turn, module) for turn in range(1, rounds + 1) for module in found if turn == 1 or not _same(module)]
+        bar = progress.add_task("measuring", total=sum(module.PARTS for _, module in turns))
+        for turn, module in turns:
 
-                def step(label: str, turn: int = turn) -> None:
-                    progress.update(bar, advance=1, description=f"round {turn}: {label}")
+            def step(label: str, turn: int = turn) -> None:
+                progress.update(bar, advance=1, description=f"round {turn}: {label}")
 
-                for name, figure in module.measure(step).items():
-                    figures.setdefault(name, []).append(figure)
+            for name, figure in module.measure(step).items():
+                figures.setdefault(name, []).append(figure)
         progress.update(bar, description="done")
     return {name: round(statistics.median(values), 3) for name, values in figures.items()}
+
+
+def _same(module: ModuleType) -> bool:
+    return bool(getattr(module, "SAME_EACH_ROUND", False))
 
 
 def show(found: list[ModuleType], figures: dict[str, float], console: Console) -> None:

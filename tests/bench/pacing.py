@@ -27,6 +27,7 @@ from bridge.routing import Queue, choose_channel
 from bridge.storage import Out
 
 PARTS = 3
+SAME_EACH_ROUND = True
 _FIRST_COME = (
     ("wait for the first line, six channels", "first_line"),
     ("wait of all lines, six channels", "sharded"),

@@ -25,6 +25,7 @@ PARTS = 4
 RATIOS = (
     ("whole path, durable, against slack-bolt that stores nothing", "path_events_per_s", "bolt_plain_events_per_s"),
     ("the same, slack-bolt with our load", "path_events_per_s", "bolt_halves_events_per_s"),
+    ("the same, processor time per line or event", "bolt_plain_cpu_ms_each", "path_cpu_ms_each"),
     ("whole path against bare aiohttp with a row on the disk", "path_events_per_s", "aiohttp_sqlite_events_per_s"),
 )
 
