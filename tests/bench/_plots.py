@@ -86,7 +86,7 @@ PLOTS: Mapping[str, tuple[Group, ...]] = {
                 _ours("first line of a conversation, one channel", "pacing_60_one_channel_first_line_p99_s"),
                 _ours("all lines, six channels", "pacing_60_sharded_p99_s"),
                 _ours("all lines, one channel", "pacing_60_one_channel_p99_s"),
-                _ours("all lines, one channel, nobody comes or goes", "pacing_60_steady_p99_s"),
+                _ours("all lines, one channel, steady", "pacing_60_steady_p99_s"),
             ),
         ),
     ),
