@@ -26,16 +26,10 @@ from bridge.events import (
 )
 from bridge.ids import HandoffId, QueueName, SiteId, Ticket
 from bridge.ports import Clock, Lookup, Receive
+from bridge.refusals import ELSEWHERE, ENDED, GONE, NONE_OPEN, NOT_KEPT, NOT_OURS, REFUSED
 
 log = logs.get("slack.acting")
 
-NOT_KEPT = "The bridge could not keep this just now. Nothing has changed; try again in a moment."
-GONE = "The bridge knows no such conversation any more."
-ELSEWHERE = "This conversation lives in another channel now; act in its own thread."
-ENDED = "This conversation is not with people any more. Take it back first."
-NONE_OPEN = "You have no open conversation to return."
-NOT_OURS = "This message is not in a thread of the bridge."
-REFUSED = "That is not possible now."
 SLOW = "Slack gave up waiting for the dialog. Please press again."
 
 _PLAIN: dict[str, type[OperatorTook | OperatorReleased | OperatorClosed | OperatorReopened]] = {

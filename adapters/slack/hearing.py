@@ -8,7 +8,6 @@ from adapters.slack.calls import Json, SlackCalls
 from adapters.slack.desk import SlackDesk
 from adapters.slack.downloads import Downloads, NotTaken
 from adapters.slack.errors import CallFailed
-from adapters.slack.order import InOrder
 from adapters.slack.refs import operator_id, remote_ref, source_id
 from adapters.slack.roster import SlackRoster
 from bridge import log as logs
@@ -18,6 +17,7 @@ from bridge.envelope import ReturnNote
 from bridge.errors import NotFound
 from bridge.events import Echoed, OperatorDeleted, OperatorEdited, OperatorLeft, OperatorReturned, OperatorSaid
 from bridge.ids import ChannelId, OutKey, RemoteRef, SiteId
+from bridge.order import InOrder
 from bridge.outcomes import Refused
 from bridge.ports import Clock, Lookup, Receive
 

@@ -8,6 +8,7 @@ import pytest
 from adapters.sandbox.client import Json, State
 from adapters.sandbox.slack.people import BILLING, DANA, GUEST, LEE, SAM, SUPPORT
 from adapters.slack import acting, modals
+from bridge import refusals
 from bridge.capabilities import Part
 from bridge.conversation import Author, EntryKind, Handoff, HandoffState, Role, Standing
 from bridge.envelope import ReturnOutcome
@@ -144,7 +145,7 @@ async def test_a_click_that_could_not_be_kept_says_so(stage: Stage) -> None:
     stage.door.failures = 1
     await stage.slack.click(DANA, "bridge_take", root_ts(one))
 
-    await told(stage, DANA, acting.NOT_KEPT)
+    await told(stage, DANA, refusals.NOT_KEPT)
 
 
 async def test_a_button_of_another_channel_is_refused(stage: Stage) -> None:
@@ -153,7 +154,7 @@ async def test_a_button_of_another_channel_is_refused(stage: Stage) -> None:
     stage.book.change(one, thread=replace(one.thread, channel=ChannelId(BILLING)))
     await stage.slack.click(DANA, "bridge_take", root_ts(one))
 
-    await told(stage, DANA, acting.ELSEWHERE)
+    await told(stage, DANA, refusals.ELSEWHERE)
     assert acted(stage) == []
 
 
@@ -163,7 +164,7 @@ async def test_a_button_of_a_forgotten_conversation_says_so(stage: Stage) -> Non
     stage.book.handoffs.remove(one)
     await stage.slack.click(DANA, "bridge_take", root_ts(one))
 
-    await told(stage, DANA, acting.GONE)
+    await told(stage, DANA, refusals.GONE)
 
 
 async def view(stage: Stage, user: str, title: str) -> Json:
@@ -213,7 +214,7 @@ async def test_the_command_finds_the_only_open_one(stage: Stage) -> None:
     await view(stage, DANA, "Return H-2005")
 
 
-@pytest.mark.parametrize("text, words", [("", acting.NONE_OPEN), ("H-9999", "There is no ticket H-9999.")])
+@pytest.mark.parametrize("text, words", [("", refusals.NONE_OPEN), ("H-9999", "There is no ticket H-9999.")])
 async def test_the_command_says_when_there_is_nothing(stage: Stage, text: str, words: str) -> None:
     """No modal opens for nothing; a plain sentence answers."""
     await stage.slack.command(LEE, "/return", text)
@@ -256,7 +257,7 @@ async def test_a_shortcut_elsewhere_is_explained(stage: Stage, callback: str) ->
     await stage.slack.shortcut(DANA, callback, ts=ts)
 
     def found(state: State) -> bool:
-        return acting.NOT_OURS in whispered(state, DANA) or acting.NOT_OURS in str(state.views(DANA))
+        return refusals.NOT_OURS in whispered(state, DANA) or refusals.NOT_OURS in str(state.views(DANA))
 
     await stage.slack.wait_for(found)
     assert stage.door.of(OperatorForwarded) == []
@@ -331,7 +332,7 @@ async def test_a_modal_whose_store_is_down_says_so(stage: Stage) -> None:
     asked = await view(stage, DANA, f"Return {one.ticket}")
     stage.door.failures = 1
 
-    assert (await stage.slack.submit(DANA, asked["id"], {"note": "x"}))["errors"] == {"note": acting.NOT_KEPT}
+    assert (await stage.slack.submit(DANA, asked["id"], {"note": "x"}))["errors"] == {"note": refusals.NOT_KEPT}
 
 
 async def test_an_ended_conversation_is_not_returned(stage: Stage) -> None:
@@ -339,7 +340,7 @@ async def test_an_ended_conversation_is_not_returned(stage: Stage) -> None:
     one = await stage.opened(state=HandoffState.CLOSED, number=2008)
     await stage.slack.shortcut(DANA, "bridge_return_message", ts=root_ts(one))
 
-    await stage.slack.wait_for(lambda state: acting.ENDED in str(state.views(DANA)))
+    await stage.slack.wait_for(lambda state: refusals.ENDED in str(state.views(DANA)))
 
 
 async def test_a_slow_store_shows_a_waiting_modal_first(stage: Stage) -> None:

@@ -1,9 +1,10 @@
 """One thing at a time per thread, the earliest first: neither a slow file nor a quick connection lets a later message
 overtake.
 
-Slack promises no order and may deliver twice (https://docs.slack.dev/apis/events-api). So a message waits until it is
-`window_s` old by Slack's own time, which it mostly is when it arrives, and never longer than that after its arrival;
-what comes in meanwhile and is older goes first. Repeats of what is under way join it instead of doing it again.
+Vendors promise no order and may deliver twice (https://docs.slack.dev/apis/events-api). So a message waits until it is
+`window_s` old by the vendor's own time, which it mostly is when it arrives, and never longer than that after its
+arrival; what comes in meanwhile and is older goes first. Repeats of what is under way join it instead of doing it
+again.
 """
 
 import asyncio

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from adapters.slack.order import InOrder
 from adapters.slack.refs import millis
 from bridge.fakes.clock import ManualClock
 from bridge.ids import Millis
+from bridge.order import InOrder
 
 
 class Diary:
