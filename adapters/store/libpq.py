@@ -164,7 +164,7 @@ class Link:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run one statement. Raises psycopg.Error, RunAgain, and UnicodeEncodeError for text that is none."""
-        values = [None if value is None else _written(value) for value in parameters]
+        values = _written(parameters)
         if self.careful and self.began:
             self._result = self._run_carefully(sql, values)
         else:
@@ -178,7 +178,7 @@ class Link:
         if self.careful:
             self.execute(sql, parameters)
         else:
-            self._waiting.append((sql, [None if value is None else _written(value) for value in parameters]))
+            self._waiting.append((sql, _written(parameters)))
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run it once for each row; `rowcount` is then that of all."""
@@ -305,12 +305,17 @@ class Link:
         raise kind(message)
 
 
-def _written(value: str | int) -> bytes:
-    if isinstance(value, str):
-        if _NOT_IN_TEXT in value:
-            value = value.replace(_NOT_IN_TEXT, "\ufffd")
-        return value.encode()
-    return str(int(value)).encode()
+def _written(parameters: Sequence[str | int | None]) -> list[bytes | None]:
+    return [
+        None
+        if value is None
+        else str(int(value)).encode()
+        if not isinstance(value, str)
+        else value.encode()
+        if _NOT_IN_TEXT not in value
+        else value.replace(_NOT_IN_TEXT, "\ufffd").encode()
+        for value in parameters
+    ]
 
 
 def _reader(kind: int) -> Callable[[bytes], Any]:
