@@ -50,6 +50,7 @@ from bridge.ownership.verdicts import Verdicts
 from bridge.routing import Directory, Queue, Route, route
 from bridge.storage import Tx
 
+PAGE = 1000
 RECENT_LINES = 50
 
 
@@ -120,7 +121,7 @@ class Judge:
                 return self._spoken(tx, subject, event, base)
             case OperatorDeleted():
                 line = self._line(tx, conversation, event.desk, event.remote)
-                after = tx.entries(event.site, conversation.id, after_n=line.n) if line else []
+                after = _all_after(tx, conversation, line.n) if line else []
                 return _with_line(base, after, line)
             case OperatorForwarded():
                 return self._forwarded(tx, subject, event, base)
@@ -231,10 +232,10 @@ class Judge:
             owner = conversation.sticky
         edited = isinstance(event, OperatorEdited)
         line = self._line(tx, conversation, event.desk, event.remote) if edited else None
-        stretch = tx.entries(event.site, conversation.id, after_n=acted.first_n - 1)
+        after = [] if line is None else _all_after(tx, conversation, line.n)
         mine = line is not None and line.author.id == event.operator.id
         was_human = _typed_in_human_stretch(acted, event)
-        sent = line is not None and _sent_as(stretch, line) is not None
+        sent = line is not None and _sent_as(after, line) is not None
         hearing: Hearing = hear(
             text=event.text,
             hints=event.hints,
@@ -243,9 +244,9 @@ class Judge:
             state=HandoffState.HUMAN if edited or was_human else acted.state,
             rule="owner" if sent else acted.audience_rule,
             first_reply=acted.first_reply,
-            notes=_notes(stretch, event),
+            notes=_notes(tx.asides(event.site, conversation.id, from_n=acted.first_n), event),
         )
-        return replace(_with_line(base, stretch, line), hearing=hearing)
+        return replace(_with_line(base, after, line), hearing=hearing)
 
     def _forwarded(self, tx: Tx, subject: Subject, event: OperatorForwarded, base: Verdicts) -> Verdicts:
         conversation, acted = subject.situation.conversation, subject.acted
@@ -257,17 +258,27 @@ class Judge:
             line = found[0] if found else None
         if line is None or acted is None:
             return base
-        stretch = tx.entries(event.site, conversation.id, after_n=line.n)
-        edits = [entry for entry in stretch if entry.kind is EntryKind.EDIT and entry.target == line.n]
-        if any(_deletes(entry, line) and not _by_edit(entry) for entry in stretch):
+        after = _all_after(tx, conversation, line.n)
+        edits = [entry for entry in after if entry.kind is EntryKind.EDIT and entry.target == line.n]
+        if any(_deletes(entry, line) and not _by_edit(entry) for entry in after):
             return base
         now = replace(line, text=edits[-1].text, files=edits[-1].files or line.files) if edits else line
-        return _with_line(base, stretch, now)
+        return _with_line(base, after, now)
 
     @staticmethod
     def _line(tx: Tx, conversation: Conversation, desk: DeskName, remote: RemoteRef) -> Entry | None:
         found = tx.entry_by_remote(conversation.site, desk, remote)
         return found[1] if found and found[0] == conversation.id else None
+
+
+def _all_after(tx: Tx, conversation: Conversation, n: int) -> list[Entry]:
+    """Return what came after an entry, however much: whether a line was changed or sent on may stand at the end."""
+    after: list[Entry] = []
+    while page := tx.entries(conversation.site, conversation.id, after_n=after[-1].n if after else n):
+        after += page
+        if len(page) < PAGE:
+            break
+    return after
 
 
 def _stays_n(tx: Tx, conversation: Conversation) -> int:

@@ -139,6 +139,12 @@ class Tx(SharedTx, Protocol):
         """Return the newest entries with n < before_n, ascending."""
         ...
 
+    def asides(self, site: SiteId, conversation: ConversationId, *, from_n: int, limit: int = 500) -> list[Entry]:
+        """Return what colleagues said among themselves since `from_n`, and the entries that sent some of it on to the
+        customer: the newest of them, ascending.
+        """
+        ...
+
     def entry_by_remote(self, site: SiteId, desk: DeskName, remote: RemoteRef) -> tuple[ConversationId, Entry] | None:
         """Return the LINE that an operator's message became, whatever its audience."""
         ...

@@ -1,12 +1,12 @@
 """Units' calls on the inbox, conversations, their log, and files."""
 
 from sqlalchemy import bindparam as b
-from sqlalchemy import exists, insert, literal_column, select, update
+from sqlalchemy import exists, insert, literal_column, or_, select, text, update
 
 from adapters.store import rows
 from adapters.store.prepared import PerDialect, Session
 from adapters.store.tables import CONVERSATION, ENTRY, FILE, INBOX, LANE
-from bridge.conversation import Conversation, Entry, EntryKind, FileRef
+from bridge.conversation import Audience, Conversation, Entry, EntryKind, FileRef
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, DeskName, FileId, Millis, RemoteRef, SiteId, SourceId
 
@@ -27,6 +27,14 @@ _APPEND = insert(ENTRY)
 _OF_ONE = (_E.site == b("site"), _E.conversation == b("conversation"))
 _ENTRIES = select(ENTRY).where(*_OF_ONE, _E.n > b("after_n"), _E.n <= b("upto_n")).order_by(_E.n).limit(b("most"))
 _LAST_ENTRIES = select(ENTRY).where(*_OF_ONE, _E.n < b("before_n")).order_by(_E.n.desc()).limit(b("most"))
+# What sends an aside on names it in its data, whose keys the bridge itself writes.
+_ASIDES = (
+    select(ENTRY)
+    .where(*_OF_ONE, _E.n >= b("from_n"))
+    .where(or_(_E.audience == literal_column(f"'{Audience.COLLEAGUES}'"), text("""data LIKE '%"forwards"%'""")))
+    .order_by(_E.n.desc())
+    .limit(b("most"))
+)
 _ENTRY_BY_REMOTE = (
     select(ENTRY)
     .where(
@@ -83,6 +91,10 @@ class LogUnits(Session):
 
     def last_entries(self, site: SiteId, conversation: ConversationId, *, before_n: int, limit: int) -> list[Entry]:
         found = self._all(_LAST_ENTRIES, site=site, conversation=conversation, before_n=before_n, most=limit)
+        return [rows.entry_of(row) for row in reversed(found)]
+
+    def asides(self, site: SiteId, conversation: ConversationId, *, from_n: int, limit: int = 500) -> list[Entry]:
+        found = self._all(_ASIDES, site=site, conversation=conversation, from_n=from_n, most=limit)
         return [rows.entry_of(row) for row in reversed(found)]
 
     def entry_by_remote(self, site: SiteId, desk: DeskName, remote: RemoteRef) -> tuple[ConversationId, Entry] | None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from bridge.conversation import (
     OPEN_STATES,
+    Audience,
     Conversation,
     Entry,
     EntryKind,
@@ -92,6 +93,11 @@ class LogUnits(LaneUnits):
         log = self._tables.logs.get((site, conversation), {})
         newest = sorted((n for n in log if n < before_n), reverse=True)[:limit]
         return [log[n] for n in reversed(newest)]
+
+    def asides(self, site: SiteId, conversation: ConversationId, *, from_n: int, limit: int = 500) -> list[Entry]:
+        log = self._tables.logs.get((site, conversation), {})
+        found = [log[n] for n in sorted(log) if n >= from_n]
+        return [entry for entry in found if entry.audience is Audience.COLLEAGUES or "forwards" in entry.data][-limit:]
 
     def entry_by_remote(self, site: SiteId, desk: DeskName, remote: RemoteRef) -> tuple[ConversationId, Entry] | None:
         here = {lane.conversation for lane in self._tables.lanes.values() if (lane.site, lane.desk) == (site, desk)}

@@ -334,7 +334,7 @@ class Story:
         return await self.look(lambda tx: tx.live_turn(SITE, self.conversation))
 
     async def log(self) -> list[Entry]:
-        return await self.look(lambda tx: tx.entries(SITE, self.conversation))
+        return await self.look(lambda tx: tx.entries(SITE, self.conversation, limit=100_000))
 
     async def screen(self) -> list[str]:
         """Return what a customer sees who looks now: lines with their edits, without what was deleted, and notices."""

@@ -167,6 +167,20 @@ async def test_an_owner_may_say_again_what_nobody_heard(store: Store) -> None:
     assert (await story.notices())[-1] == "kept_quoted_note"
 
 
+async def test_a_note_is_known_however_much_was_said_before_it(store: Store) -> None:
+    """In a stretch of over a thousand lines, the newest note cannot be sent to the customer as a quote either."""
+    story = await waiting(store)
+    await story.card_arrives()
+    await story.takes()
+    for n in range(1010):
+        await story.types(f"We have looked into matter number {n}")
+    await story.types("// she is on the fraud watch list")
+
+    await story.types("she is on the fraud watch list")
+
+    assert (await story.notices())[-1] == "kept_quoted_note"
+
+
 # --- forwarding
 
 

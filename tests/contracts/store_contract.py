@@ -337,6 +337,24 @@ class StoreContract:
 
         assert await store.read(look) == [[8, 9, 10], [3, 4, 5], [1, 2], [], [6, 7, 8], [1, 2], []]
 
+    async def test_asides_are_found_among_everything_that_was_said(self, store: Store) -> None:
+        """Colleagues' talk and what sent some of it on, the newest, in order; customers' words do not count."""
+        aside = {"audience": Audience.COLLEAGUES}
+        sent = make.entry(4, data={"forwards": 2})
+        said = [make.entry(1), make.entry(2, **aside), make.entry(3, text='"forwards"'), sent, make.entry(5, **aside)]
+        await each(store, lambda tx, made: tx.append(SITE, C1, made), said)
+
+        def look(tx: Tx) -> list[list[int]]:
+            found = [
+                tx.asides(SITE, C1, from_n=1),
+                tx.asides(SITE, C1, from_n=3),
+                tx.asides(SITE, C1, from_n=1, limit=2),
+                tx.asides(OTHER_SITE, C1, from_n=1),
+            ]
+            return [[entry.n for entry in slice_] for slice_ in found]
+
+        assert await store.read(look) == [[2, 4, 5], [4, 5], [4, 5], []]
+
     async def test_an_operators_message_is_found_by_what_the_desk_calls_it(self, store: Store) -> None:
         """The newest LINE that a message became is found, on its own desk only, whatever its audience."""
         await opened(store, "h1")
