@@ -228,7 +228,7 @@ MUTANTS = {
     "takes unclear for delivered": Mutant(made=Made(courier=HopefulCourier), caught_by="I11|I5|card"),
     "sends before it freezes": Mutant(made=Made(courier=EagerCourier), caught_by="I11|I5"),
     "buries in silence": Mutant(made=Made(courier=SilentCourier), caught_by="nobody was told"),
-    "looks too soon": Mutant(made=Made(grace_s=0.0), caught_by="I11|I5"),
+    "looks too soon": Mutant(made=Made(grace_s=0.1), caught_by="I11|I5"),
     "forgets what it saw": Mutant(made=Made(store=lambda s: OverStore(s, Forgetful)), caught_by="doubled|I7"),
     "settles without its lease": Mutant(
         made=Made(store=lambda s: OverStore(s, leaseless)), caught_by="I10|I11|I5", worlds=60, freezes=0.7
