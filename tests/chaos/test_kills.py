@@ -1,4 +1,4 @@
-"""The bridge as a real process, killed again and again while people talk and Slack misbehaves."""
+"""The bridge as real processes, killed again and again while people talk and Slack misbehaves."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.storm import storm
 from tests.chaos.traffic import Count, count
+from tests.postgres import Postgres
 
 KILLS = 10
 
@@ -16,6 +17,19 @@ async def test_ten_kills_lose_double_and_swap_nothing(tmp_path: Path) -> None:
     """Ten times kill -9 under faults: each acknowledged line is in its thread, each reply on its screen, once."""
     result = await storm(tmp_path, KILLS)
 
+    assert result.customers.said > KILLS
+    assert result.operators.said > KILLS
+    assert result.clean, result
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("journeys")
+async def test_ten_kills_of_a_fleet_and_a_crash_of_its_database_lose_double_and_swap_nothing(tmp_path: Path) -> None:
+    """Ten kills among three processes, PostgreSQL ended at once in between: each line arrives once, in order."""
+    with Postgres(durable=True) as server:
+        result = await storm(tmp_path, KILLS, processes=3, server=server, database_restarts=1)
+
+    assert (result.kills, result.database_restarts) == (KILLS, 1)
     assert result.customers.said > KILLS
     assert result.operators.said > KILLS
     assert result.clean, result
