@@ -65,6 +65,10 @@ class Card:
     problems: tuple[tuple[str, str], ...]
     previous: Ticket | None
     actions: tuple[str, ...]
+    last_words: str = ""
+    """What the customer said last before the handoff: what came before and after it follows in the thread."""
+    again: bool = False
+    """It may stand there already, with a thread of its own: it is posted once more where nobody can look."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +80,8 @@ class Transcript:
     """How many lines are only in the file."""
     file_name: str
     file_text: str
+    again: bool = False
+    """It may stand there already."""
 
 
 def visible(entries: Sequence[Entry]) -> list[Entry]:
@@ -103,6 +109,12 @@ def _with_text(entry: Entry, text: str) -> Entry:
     if text == entry.text:
         return entry
     return replace(entry, text=text)
+
+
+def last_words(entries: Sequence[Entry]) -> str:
+    """Return what the customer said last in these entries, or ""."""
+    said = (entry.text for entry in reversed(visible(entries)) if entry.author.role is Role.CUSTOMER)
+    return next((text for text in said if text.strip()), "")
 
 
 def clock(at: Millis) -> str:
@@ -148,7 +160,14 @@ def _pairs(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((str(key), str(value)) for key, value in values.items() if value not in (None, ""))
 
 
-def card(handoff: Handoff, conversation: Conversation, *, queue_label: str, previous: Ticket | None = None) -> Card:
+def card(
+    handoff: Handoff,
+    conversation: Conversation,
+    *,
+    queue_label: str,
+    previous: Ticket | None = None,
+    last_words: str = "",
+) -> Card:
     """Return the card of a handoff as it stands now."""
     envelope, customer = handoff.envelope, conversation.customer
     claims = envelope.customer
@@ -192,6 +211,7 @@ def card(handoff: Handoff, conversation: Conversation, *, queue_label: str, prev
         problems=handoff.problems,
         previous=previous,
         actions=_ACTIONS[handoff.state],
+        last_words=last_words,
     )
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bridge import briefing
-from bridge.capabilities import Capabilities, Part, fit
+from bridge.capabilities import Capabilities, Part, Support, fit
 from bridge.conversation import Conversation, Entry, EntryKind, Handoff, Thread
 from bridge.effects import OutKind
 from bridge.ids import HandoffId, Millis, OutKey, RemoteRef, Ticket
 from bridge.pacing import posts, together
 from bridge.storage import Claim, Out, OutState, Tx
 
+LOOK_BACK = 20
+"""So many entries before a handoff may hold the customer's last words."""
 LINK_WITHIN_MS = 5000
 """How long a notice waits for the thread that it points to."""
 
@@ -31,6 +33,9 @@ class Parcel:
     target: RemoteRef | None = None
     transcript: briefing.Transcript | None = None
     previous: Ticket | None = None
+    last_words: str = ""
+    is_blind: bool = False
+    """Whether it makes a message that nobody can look for."""
     too_early: bool = False
     """Whether it would point to a thread that is about to be opened, and not be a link."""
 
@@ -54,10 +59,19 @@ class Parcel:
         """Whether it is the card that the thread hangs on."""
         return self.head.kind is OutKind.CARD and self.claim.thread.root is None
 
+    def frozen(self, at: Millis, *, looked: bool = False) -> "Parcel":
+        """Return it as it stands when its send begins. `looked`: a look was used up for that."""
+        key, looks = self.head.key, int(looked)
+        outs = (replace(out, key=key, attempt_at=at, looks=out.looks + looks) for out in self.outs)
+        return replace(self, outs=tuple(outs))
+
     def card(self, labels: Mapping[str, str]) -> briefing.Card:
         """Return the card as it is now, or what becomes of it in a thread that the handoff has left."""
         label = labels.get(self.handoff.queue, self.handoff.queue)
-        card = briefing.card(self.handoff, self.conversation, queue_label=label, previous=self.previous)
+        card = briefing.card(
+            self.handoff, self.conversation, queue_label=label, previous=self.previous, last_words=self.last_words
+        )
+        card = replace(card, again=self.is_blind and _may_be_there(self.head))
         here = self.handoff.thread.ordinal == self.claim.thread.ordinal
         return card if here else briefing.moved(card, label)
 
@@ -106,14 +120,20 @@ def pack(tx: Tx, claim: Claim, limits: Capabilities, now: Millis) -> Parcel:
         parts=tuple(part for i in leaving for part in pieces[i]),
         too_early=not early.isdisjoint(leaving),
     )
+    blind = limits.read_back is Support.REJECTED
+    parcel = replace(parcel, is_blind=blind and parcel.makes_message)
     head = parcel.head
     if head.kind is OutKind.TRANSCRIPT and head.n is not None:
         before = tx.entries(claim.site, claim.conversation, upto_n=head.n - 1, limit=100_000)
-        return replace(parcel, transcript=briefing.transcript(before, handoff.ticket))
+        told = briefing.transcript(before, handoff.ticket)
+        return replace(parcel, transcript=replace(told, again=blind and _may_be_there(head)))
     if head.kind in (OutKind.EDIT, OutKind.DELETE) and head.n is not None:
         return replace(parcel, target=_posted_as(tx, claim, entries.get(head.n)))
-    if head.kind is OutKind.CARD and handoff.previous and (previous := tx.handoff(claim.site, handoff.previous)):
-        return replace(parcel, previous=previous.ticket)
+    if head.kind is OutKind.CARD:
+        before = tx.last_entries(claim.site, claim.conversation, before_n=handoff.first_n, limit=LOOK_BACK)
+        previous = tx.handoff(claim.site, handoff.previous) if handoff.previous else None
+        ticket = previous.ticket if previous else None
+        return replace(parcel, previous=ticket, last_words=briefing.last_words(before))
     return parcel
 
 
@@ -131,7 +151,14 @@ def _fit(out: Out, entries: Mapping[int, Entry], limits: Capabilities, now: Mill
     if out.kind not in (OutKind.POST, OutKind.EDIT) or out.n is None or out.n not in entries:
         return ()
     parts = fit(entries[out.n], limits, now_ms=now)
+    if out.kind is OutKind.POST and limits.read_back is Support.REJECTED and _may_be_there(out):
+        parts = tuple(replace(part, again=True) for part in parts)
     return (*parts[:-1], replace(parts[-1], actions=out.actions, handoff=out.handoff))
+
+
+def _may_be_there(out: Out) -> bool:
+    """Tell whether it left once already, and nobody knows whether it arrived."""
+    return out.state is OutState.SENDING or out.looks > 0
 
 
 def _linked(tx: Tx, claim: Claim, entry: Entry | None, parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -86,6 +86,9 @@ def _story(shown: Card) -> list[Json]:
         body = rich.markdown_elements(blocks.cut(text, limit)) if text.strip() else []
         if body:
             out.append(blocks.rich_text(_under(heading, body)))
+    if said := blocks.cut(rich.clean(shown.last_words).strip(), REPLY_CHARS):
+        quote = {"type": "rich_text_quote", "elements": [{"type": "text", "text": said}]}
+        out.append(blocks.rich_text([_section(_bold("Last words of the customer")), quote]))
     if shown.company_ticket:
         ticket, url = shown.company_ticket
         out.append(blocks.rich_text([_section(_bold("Your ticket: "), *_ticket(ticket, url))]))

@@ -111,6 +111,18 @@ def test_the_card_says_who_hears_a_reply(rule: str) -> None:
     assert waiting.audience_line != taken.audience_line
 
 
+def test_the_last_words_are_the_customers_own() -> None:
+    """What the customer said last, as it stands after edits, whoever spoke after them; nothing of what was deleted."""
+    edit = entry(4, "now in words", kind=EntryKind.EDIT, target=3)
+    gone = [entry(6, "never mind this"), entry(7, "", kind=EntryKind.DELETE, target=6)]
+
+    said = [entry(1, "Hello"), entry(2, "How can I help?", BOT), entry(3, "typo"), edit, entry(5, "Let me see.", BOT)]
+    assert briefing.last_words([*said, *gone]) == "now in words"
+    assert briefing.last_words([entry(1, "Hi, how can I help?", BOT)]) == ""
+    card = briefing.card(handoff(), ROW, queue_label="Support", last_words="now in words")
+    assert card.last_words == "now in words"
+
+
 def test_every_reason_has_words() -> None:
     """No operator reads a constant."""
     assert set(briefing.REASONS) == set(Reason)

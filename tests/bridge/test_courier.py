@@ -172,6 +172,7 @@ async def test_a_second_handoff_links_to_the_first(office: Office) -> None:
 
     cards = [m.card for m in office.desk.messages.values() if m.card is not None]
     assert [(card.ticket, card.previous) for card in cards] == [("H-1001", None), ("H-1002", "H-1001")]
+    assert [card.last_words for card in cards] == ["my parcel is late"] * 2
     transcript = [m for m in office.desk.messages.values() if m.kind is OutKind.TRANSCRIPT][-1]
     assert transcript.texts == ("my parcel is late", "It left yesterday")
 

@@ -160,7 +160,7 @@ def test_cards_are_inert(text: str) -> None:
         title=text[:150], state_line=f"Taken by {text[:50]}", summary=line, question=text[:1_000],
         customer_name=text[:120], reason_detail=text[:500], customer_facts=pairs, collected=pairs, tried=pairs,
         suggested_replies=(text[:2_000],),
-        queue=text[:80], why_here=text[:300], problems=pairs,
+        queue=text[:80], why_here=text[:300], problems=pairs, last_words=text,
         company_ticket=(text[:128], f"https://x.example/{text[:20]}"),
     )  # fmt: skip
     message = card.card(shown, "o_1")
@@ -225,11 +225,11 @@ def test_a_post_as_the_pacing_packs_it_fits(texts: list[str]) -> None:
         )
         for i in range(len(texts))
     ]  # fmt: skip
-    count = together(outs, pieces, render.CAPABILITIES)
-    message = render.post([part for piece in pieces[:count] for part in piece], "o_1")
+    taken = together(outs, pieces, render.CAPABILITIES)
+    message = render.post([part for i in taken for part in pieces[i]], "o_1")
 
     checked(message)
-    assert read(message) == "".join(rich.clean(text) for text in texts[:count])
+    assert read(message) == "".join(rich.clean(texts[i]) for i in taken)
 
 
 def render_key(i: int) -> Any:
