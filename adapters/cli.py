@@ -110,6 +110,19 @@ def sandbox_slack(
     raise typer.Exit(run([*words, *(["--app-url", app_url] if app_url else [])]))
 
 
+@sandbox.command("teams")
+def sandbox_teams(
+    port: Annotated[int, typer.Option(help="Port on this machine; 0 picks a free one.", min=0)] = 0,
+    endpoint: Annotated[str, typer.Option(help="The bot's messaging endpoint; it can be told later.")] = "",
+    limits: Annotated[bool, typer.Option(help="Keep Teams' limits of calls.")] = True,
+) -> None:
+    """Run a local Teams team. Its first line is a JSON object with its url and what a bot must be told."""
+    from adapters.sandbox.__main__ import main as run
+
+    words = ["teams", "--port", str(port), *([] if limits else ["--no-limits"])]
+    raise typer.Exit(run([*words, *(["--endpoint", endpoint] if endpoint else [])]))
+
+
 @app.command()
 def queues(
     envelope: Annotated[
@@ -186,6 +199,38 @@ def manifest_slack(
         return
     try:
         output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--output: {output} cannot be written: {error.strerror}") from None
+    say(f"wrote {output}")
+
+
+@manifest.command("teams")
+def manifest_teams(
+    *,
+    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("teams.zip"),
+    app_id: Annotated[str, typer.Option(help="The bot's Microsoft App ID.", show_default="HANDOFF_TEAMS__APP_ID")] = "",
+    slash: Annotated[bool, typer.Option(help="Offer the command in the / menu too (HANDOFF_TEAMS__SLASH).")] = False,
+    release: Annotated[
+        str, typer.Option("--version", help="The app's version; Teams takes a package again only with a higher one.")
+    ] = "1.0.0",
+    company: Annotated[str, typer.Option(help="Who offers the app, as its page says.")] = "Handoff bridge",
+    website: Annotated[str, typer.Option(help="Your page about it, with privacy and terms.")] = "https://example.com",
+    config: ConfigOption = None,
+) -> None:
+    """Write the Teams app package: manifest and icons in a zip."""
+    from adapters import manifest_teams as maker
+    from bridge.settings import load
+
+    section = load(file=config, for_="tool").teams
+    document = maker.manifest(
+        app_id=app_id or section.app_id,
+        slash=slash or section.slash,
+        version=release,
+        company=company,
+        website=website,
+    )
+    try:
+        output.write_bytes(maker.package(document))
     except OSError as error:
         raise SettingsError(f"--output: {output} cannot be written: {error.strerror}") from None
     say(f"wrote {output}")
