@@ -41,7 +41,8 @@ class Capabilities:
     edit: Support = Support.FULL
     delete: Support = Support.FULL
     files: Support = Support.FULL
-    read_back: Support = Support.REJECTED
+    read_back: Support = Support.FULL
+    """REJECTED: nobody can look whether an unclear post arrived, so it is sent once more, labelled as such."""
     whisper: Support = Support.FULL
     """A sentence for one person only; never used for what matters."""
 
@@ -70,6 +71,8 @@ class Part:
     handoff: str = ""
     mentions: tuple[str, ...] = ()
     """Operator ids that a notice is to reach: the desk puts a real mention of each before the text."""
+    again: bool = False
+    """It may stand there already: it is sent once more where nobody can look (see `Capabilities.read_back`)."""
     link: RemoteRef | None = None
     """The root of another thread on this desk that a notice speaks of, if it is there by now: the desk links to it."""
 

@@ -9,9 +9,7 @@ looked for, not forgotten.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping
-from dataclasses import replace
 from itertools import islice
-from typing import TypeGuard
 
 from bridge import log as logs
 from bridge import outcomes
@@ -163,8 +161,7 @@ class Courier:
             tx.release(claim)
         if parcel.head.state is OutState.NEW:
             tx.begin_send(claim, parcel.ks, parcel.head.key, now, self._free_at(parcel, now))
-            outs = tuple(replace(out, key=parcel.head.key, attempt_at=now) for out in parcel.outs)
-            parcel = replace(parcel, outs=outs)
+            parcel = parcel.frozen(now)
         return parcel
 
     def _free_at(self, parcel: Parcel, now: Millis) -> Millis:
@@ -218,7 +215,7 @@ class Courier:
                 if not await self._still_mine(parcel, max(outcome.after_s, 0.1)):
                     return Unknown(reason="another process goes on with it")
                 outcome = await self._desk.post(parcel.claim.thread, parts, key)
-            if number and (isinstance(outcome, RetryLater) or _held(outcome)):
+            if number and (isinstance(outcome, RetryLater) or outcomes.held(outcome)):
                 # What was sent before must not be sent again: only a look can tell where to go on.
                 return Unknown(reason=f"a part of it was sent, then: {outcome.reason}")
             if not isinstance(outcome, Delivered) or outcome.landed_elsewhere:
@@ -253,10 +250,11 @@ class Courier:
             attempt_at=now if len(parcel.posts(self._desk.capabilities)) > 1 else head.attempt_at or now,
             now=now,
             grace_ms=self._grace_ms,
+            max_looks=outcomes.MAX_BLIND_TRIES if parcel.is_blind else outcomes.MAX_LOOKS,
         )
         if isinstance(outcome, Delivered) and outcome.landed_elsewhere:
             await self._tell_gone(parcel)
-        elif _held(outcome):
+        elif outcomes.held(outcome):
             log.error("desk_must_be_mended", handoff=head.handoff, reason=outcome.reason, remedy=outcome.remedy)
             following = TryAt(at=Millis(now + int(self._rest_s * 1000)))
         elif isinstance(following, GiveUp) and parcel.opens_thread:
@@ -271,7 +269,7 @@ class Courier:
     async def _conclude(self, parcel: Parcel, following: Next, outcome: Outcome) -> None:
         now = self._clock.now()
         ref = outcome.ref if isinstance(outcome, Delivered) else None
-        wide = (isinstance(outcome, RetryLater) and outcome.channel_wide) or _held(outcome)
+        wide = (isinstance(outcome, RetryLater) and outcome.channel_wide) or outcomes.held(outcome)
         reason = "" if isinstance(outcome, Delivered) else outcome.reason
 
         def unit(tx: Tx) -> None:
@@ -327,6 +325,12 @@ class Courier:
         if not parcel.makes_message:
             await self._again(parcel, "repeatable", done=0)
             return
+        if parcel.is_blind:
+            if head.looks > outcomes.MAX_BLIND_TRIES and not parcel.opens_thread:
+                await self._settle(parcel, Unknown(reason="interrupted"))
+            else:
+                await self._again(parcel, "nobody can look", done=0)
+            return
         try:
             found, done = await self._find(parcel)
             outcome = None if found is None else await self._complete(parcel, found)
@@ -359,12 +363,11 @@ class Courier:
         ref = await self._desk.find(thread, head.key, since)
         if ref is not None or head.kind is not OutKind.POST:
             return ref, 0
-        done = 0
-        for key, _ in parcel.posts(self._desk.capabilities)[:-1]:
+        earlier = parcel.posts(self._desk.capabilities)[:-1]
+        for done, (key, _) in enumerate(earlier):
             if await self._desk.find(thread, key, Millis(head.queued_at - 5_000)) is None:
-                break
-            done += 1
-        return None, done
+                return None, done
+        return None, len(earlier)
 
     async def _complete(self, parcel: Parcel, found: RemoteRef) -> Outcome:
         """Let its files follow a post that was found: what made it unclear may have come before them."""
@@ -381,20 +384,17 @@ class Courier:
             await self._conclude(parcel, LookAt(at=look_at), unclear)
 
     async def _again(self, parcel: Parcel, reason: str, *, done: int) -> None:
-        """Certainly not there: send it again, or what is left of it, as the same post with the same key."""
+        """Send again, or what is left of it, with the same key: it is certainly not there, or labelled and counted."""
 
         def unit(tx: Tx) -> Millis | None:
+            if parcel.is_blind:
+                tx.unclear(parcel.claim, parcel.ks, look_at=self._clock.now(), reason=reason)
             frozen_at = self._freeze(tx, parcel)
             if frozen_at is None:
                 tx.release(parcel.claim)
             return frozen_at
 
-        now = await self._store.run(unit)
-        if now is None:
+        if (now := await self._store.run(unit)) is None:
             return
         log.info("sent_again", handoff=parcel.head.handoff, k=parcel.head.k, reason=reason)
-        await self._send(replace(parcel, outs=tuple(replace(out, attempt_at=now) for out in parcel.outs)), done=done)
-
-
-def _held(outcome: Outcome) -> TypeGuard[Refused]:
-    return isinstance(outcome, Refused) and outcome.until_mended
+        await self._send(parcel.frozen(now, looked=parcel.is_blind), done=done)

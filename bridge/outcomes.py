@@ -1,6 +1,7 @@
 """What came of a send, and what to do next."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from bridge.ids import Millis, RemoteRef
 
@@ -79,11 +80,27 @@ Next = Settled | TryAt | LookAt | GiveUp
 
 MAX_LOOKS = 3
 """Rounds of reading back before people are asked."""
+MAX_BLIND_TRIES = 1
+"""Further tries, labelled as such, before people are asked where nobody can read back."""
 
 BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
 
-def after(outcome: Outcome, *, attempts: int, looks: int, attempt_at: Millis, now: Millis, grace_ms: int) -> Next:
+def held(outcome: Outcome) -> TypeGuard[Refused]:
+    """Tell whether nothing at all can be sent there until somebody mends it."""
+    return isinstance(outcome, Refused) and outcome.until_mended
+
+
+def after(
+    outcome: Outcome,
+    *,
+    attempts: int,
+    looks: int,
+    attempt_at: Millis,
+    now: Millis,
+    grace_ms: int,
+    max_looks: int = MAX_LOOKS,
+) -> Next:
     """Return what follows from an outcome.
 
     `attempts` counts the sends that failed for certain before this one, `looks` the unclear rounds before this one; a
@@ -99,7 +116,7 @@ def after(outcome: Outcome, *, attempts: int, looks: int, attempt_at: Millis, no
         case Refused(reason=reason, remedy=remedy):
             return GiveUp(reason=reason, remedy=remedy)
         case Unknown(reason=reason):
-            if looks >= MAX_LOOKS:
+            if looks >= max_looks:
                 remedy = "Look in the thread, then choose: send again, or it arrived."
                 return GiveUp(reason=reason, remedy=remedy, maybe_sent=True)
             return LookAt(at=Millis(attempt_at + grace_ms))

@@ -17,6 +17,8 @@ BOT_ID = "bot_id"
 BOT_NAME = "bot_name"
 TEAM = "team"
 """The team in which something was heard last; each channel's own is under `team_of`."""
+AUTHORITY = "authority"
+"""Which authority knows the app, where it is not the one that the settings name."""
 YES = "yes"
 
 
