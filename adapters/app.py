@@ -26,6 +26,7 @@ from bridge import routing
 from bridge.conversation import Conversation, Customer, FileRef
 from bridge.engine import Engine, EngineParts
 from bridge.envelope import HandoffEnvelope
+from bridge.errors import SettingsError
 from bridge.ids import ConversationId, CustomerId, SiteId
 from bridge.judging import House
 from bridge.letters import DeadLetters
@@ -90,6 +91,8 @@ async def serving(
     SettingsError, in one line, for an address that cannot be listened on, a store that cannot be opened and a rule that
     cannot be read.
     """
+    if settings.teams.app_id:
+        raise SettingsError("HANDOFF_TEAMS__APP_ID: Teams is not joined in this version yet; remove it")
     async with contextlib.AsyncExitStack() as stack:
         door = stack.enter_context(listening.door(settings.host, settings.port))
         settings = settings.model_copy(update={"port": door.getsockname()[1]})

@@ -14,7 +14,6 @@ from bridge.sections import HoursSection, QueueSection, read_hours
 from bridge.settings import Settings
 from bridge.triggers import PolicyRule, Triggers
 
-SLACK = DeskName("slack")
 STANDARD_LADDER = (
     Rung(name="ask-1", after_s=120, action="mention"),
     Rung(name="tell", after_s=300, action="tell_customer"),
@@ -97,7 +96,7 @@ def _queue(queue: QueueSection, ladders: dict[str, tuple[Rung, ...]], public_lab
     return Queue(
         name=QueueName(queue.name),
         label=queue.label or queue.name.replace("-", " ").replace("_", " ").capitalize(),
-        desk=SLACK,
+        desk=DeskName(queue.desk),
         channels=tuple(ChannelId(channel) for channel in queue.channels),
         public_label=queue.public_label or public_label,
         operators=frozenset(queue.operators),
@@ -145,7 +144,14 @@ def keys(settings: Settings) -> tuple[str, ...]:
 def secrets(settings: Settings) -> list[str]:
     """Return every secret, for whoever keeps them out of the log."""
     slack = settings.slack
-    given = [slack.bot_token, slack.app_token, slack.signing_secret, settings.directline.secret, settings.agent.secret]
+    given = [
+        slack.bot_token,
+        slack.app_token,
+        slack.signing_secret,
+        settings.teams.app_password,
+        settings.directline.secret,
+        settings.agent.secret,
+    ]
     return [
         *keys(settings),
         *(key.key.get_secret_value() for key in settings.api_keys),

@@ -22,6 +22,10 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 SLACK_API_URL = "https://slack.com/api/"
+TEAMS_SERVICE_URL = "https://smba.trafficmanager.net/teams/"
+"""Where to begin before Teams has told its own address:
+https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages.
+"""
 MIN_SECRET_CHARS = 32
 
 _HOURS = re.compile(
@@ -89,6 +93,9 @@ Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
 Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(split)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+SLACK_CHANNEL = r"[CG][A-Z0-9]{5,20}"
+TEAMS_CHANNEL = r"19:[A-Za-z0-9_-]{8,128}@thread\.(tacv2|skype)"
+_GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 
 class Section(BaseModel):
@@ -152,6 +159,45 @@ class SlackSection(Section):
         return value.rstrip("/") + "/"
 
 
+def _guid(value: str) -> str:
+    if value and not re.match(_GUID, value):
+        raise ValueError("must be an id such as 0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f")
+    return value.lower()
+
+
+def _on_this_machine(value: str) -> str:
+    if value and not is_loopback(value):
+        raise ValueError("is for a local Teams only, at an address of this machine; remove it")
+    return value
+
+
+Guid = Annotated[str, AfterValidator(_guid)]
+LocalAddress = Annotated[str, AfterValidator(_web_address), AfterValidator(_on_this_machine)]
+
+
+class TeamsSection(Section):
+    """The Microsoft Teams tenant where operators sit."""
+
+    app_id: Guid = Field("", description="Microsoft App ID of your Azure Bot; empty: no Teams")
+    app_password: SecretStr | None = Field(None, description="client secret of that app")
+    app_type: Literal["SingleTenant", "UserAssignedMsi", "MultiTenant"] = Field(
+        "SingleTenant",
+        description="type of the Azure Bot: `SingleTenant`, `UserAssignedMsi` (no secret), `MultiTenant`",
+    )
+    tenant_id: Guid = Field("", description="App Tenant ID of the Azure Bot; its people may speak to it")
+    tenants: Annotated[tuple[Guid, ...], NoDecode, BeforeValidator(split)] = Field(
+        (), description="further tenants whose people may, with commas between"
+    )
+    service_url: WebAddress = Field(
+        TEAMS_SERVICE_URL, description="where to begin before Teams has told its address; government clouds have others"
+    )
+    graph: bool = Field(default=False, description="the admin lets the app read channel messages and files by Graph")
+    slash: bool = Field(default=False, description="the app's package offers slash commands (`manifest teams --slash`)")
+    metadata_url: LocalAddress = Field("", description="a local Teams' OpenID metadata, for tests and demos")
+    authority_url: LocalAddress = Field("", description="where a local Teams gives tokens")
+    graph_url: LocalAddress = Field("", description="where a local Teams has its Graph")
+
+
 class AgentSection(Section):
     """The company's AI."""
 
@@ -206,7 +252,8 @@ class QueueSection(Section):
     name: Name
     label: str = ""
     public_label: str = ""
-    channels: tuple[Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{5,20}$")], ...]
+    desk: Literal["slack", "teams"] = "slack"
+    channels: tuple[Annotated[str, Field(pattern=rf"^({SLACK_CHANNEL}|{TEAMS_CHANNEL})$")], ...]
     operators: tuple[str, ...] = ()
     user_group: str = ""
     supervisors: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 from bridge.errors import SettingsError
 from bridge.sections import (
     SLACK_API_URL,
+    SLACK_CHANNEL,
     AgentSection,
     ApiKey,
     DirectLineSection,
@@ -32,6 +33,7 @@ from bridge.sections import (
     RungSection,
     Secrets,
     SlackSection,
+    TeamsSection,
     TriggersSection,
     WebAddress,
     is_loopback,
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
         description="how long an unclear post rests before the thread is read back; a call may take two thirds of it",
     )
     slack: SlackSection = SlackSection()
+    teams: TeamsSection = TeamsSection()
     directline: DirectLineSection = DirectLineSection()
     agent: AgentSection = AgentSection()
     log: LogSection = LogSection()
@@ -217,9 +220,7 @@ def _unclaimed(ours: Mapping[str, str]) -> Iterator[str]:
     known = variables_by_name()
     for name in sorted(set(ours) - set(known)):
         section = name.removeprefix(PREFIX).split("__")[0].lower()
-        if section == "teams":
-            yield f"{name}: Teams is not part of this version; remove it"
-        elif section in FILE_ONLY:
+        if section in FILE_ONLY:
             yield f"{name}: this is set in the file only, as [{section}] in {DEFAULT_FILE}"
         else:
             yield f"{name}: there is no such setting{_nearest(name, [*known])}"
@@ -248,8 +249,6 @@ def _line(item: ErrorDetails, claimed: Mapping[str, str], file: str) -> str:
     dotted = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     where = variable.upper() or f"{dotted} in {file}"
     if item["type"] == "extra_forbidden":
-        if names[0] == "teams":
-            return f"{where}: Teams is not part of this version; remove it"
         return f"{where}: there is no such setting{_nearest(names[-1], _fields_at(location[:-1]))}"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "string_pattern_mismatch":
@@ -258,7 +257,10 @@ def _line(item: ErrorDetails, claimed: Mapping[str, str], file: str) -> str:
 
 
 _PATTERNS = {
-    "channels": "must be a channel's ID such as C0123456789; it stands at the end of the channel's details in Slack",
+    "channels": (
+        "must be a channel's ID such as C0123456789; it stands at the end of the channel's details in Slack "
+        "(in Teams 19:...@thread.tacv2, in the channel's link)"
+    ),
     "database_url": "must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE",
     "command": "must look like /return: lower-case letters, digits, - and _",
     "name": "must be lower-case letters, digits, - and _",
@@ -274,7 +276,15 @@ def _contradictions(settings: Settings, *, serve: bool) -> Iterator[str]:
             "HANDOFF_SLACK__API_URL: the bot token would be sent to another host than Slack's; "
             "if that is meant, set HANDOFF_SLACK__ALLOW_API_URL=true"
         )
+    teams = settings.teams
+    is_local = bool(teams.metadata_url or teams.authority_url or teams.graph_url)
+    if is_local and not (is_loopback(teams.service_url) and teams.metadata_url and teams.authority_url):
+        yield (
+            "HANDOFF_TEAMS__SERVICE_URL: a local Teams needs it, HANDOFF_TEAMS__METADATA_URL and "
+            "HANDOFF_TEAMS__AUTHORITY_URL, all of this machine; for Microsoft's own set none of them"
+        )
     yield from _names(settings)
+    yield from _desks(settings)
     if serve:
         yield from _missing(settings)
 
@@ -293,6 +303,16 @@ def _names(settings: Settings) -> Iterator[str]:
             yield f"queues.{queue.name}.ladder: there is no ladder {queue.ladder}; known are: {known}"
 
 
+def _desks(settings: Settings) -> Iterator[str]:
+    for queue in settings.queues:
+        for channel in queue.channels:
+            its = "slack" if re.fullmatch(SLACK_CHANNEL, channel) else "teams"
+            if its != queue.desk:
+                yield f'queues.{queue.name}.channels: {channel} is not of the queue\'s desk; set desk = "{its}"'
+        if queue.desk == "teams" and queue.user_group:
+            yield f"queues.{queue.name}.user_group: Teams has none; list the people in operators"
+
+
 def _queues_named(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from ((f"routes[{i}].queue", route.queue) for i, route in enumerate(settings.routes, 1))
     yield from ((f"triggers.policy.{rule.name}.queue", rule.queue) for rule in settings.triggers.policy if rule.queue)
@@ -301,18 +321,10 @@ def _queues_named(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _missing(settings: Settings) -> Iterator[str]:
-    slack = settings.slack
     if not settings.secret_key:
         yield "HANDOFF_SECRET_KEY: is not set; make one with: openssl rand -hex 32"
-    if slack.bot_token is None:
-        yield "HANDOFF_SLACK__BOT_TOKEN: is not set; copy the Bot User OAuth Token of your app (api.slack.com/apps)"
-    if slack.mode == "socket" and slack.app_token is None:
-        yield (
-            "HANDOFF_SLACK__APP_TOKEN: is not set, and Socket Mode needs it; make an app-level token with "
-            "connections:write, or set HANDOFF_SLACK__MODE=http"
-        )
-    if slack.mode == "http" and slack.signing_secret is None:
-        yield "HANDOFF_SLACK__SIGNING_SECRET: is not set, and HTTP mode needs it; copy it from Basic Information"
+    yield from _missing_for_slack(settings)
+    yield from _missing_for_teams(settings)
     if settings.agent.kind == "http" and not settings.agent.url:
         yield (
             "HANDOFF_AGENT__URL: is not set; give the address of your agent, or set HANDOFF_AGENT__KIND=demo for the "
@@ -330,3 +342,37 @@ def _missing(settings: Settings) -> Iterator[str]:
         )
     if not settings.queues:
         yield f'queues: there is none; add to {DEFAULT_FILE}: [[queues]] name = "support" channels = ["C0123456789"]'
+
+
+def _missing_for_slack(settings: Settings) -> Iterator[str]:
+    slack = settings.slack
+    queue = next((queue.name for queue in settings.queues if queue.desk == "slack"), "")
+    if slack.bot_token is None:
+        if settings.teams.app_id and not queue:
+            return
+        why = f"queue {queue} is on Slack, and it is not set" if settings.teams.app_id else "is not set"
+        yield f"HANDOFF_SLACK__BOT_TOKEN: {why}; copy the Bot User OAuth Token of your app (api.slack.com/apps)"
+    if slack.mode == "socket" and slack.app_token is None:
+        yield (
+            "HANDOFF_SLACK__APP_TOKEN: is not set, and Socket Mode needs it; make an app-level token with "
+            "connections:write, or set HANDOFF_SLACK__MODE=http"
+        )
+    if slack.mode == "http" and slack.signing_secret is None:
+        yield "HANDOFF_SLACK__SIGNING_SECRET: is not set, and HTTP mode needs it; copy it from Basic Information"
+
+
+def _missing_for_teams(settings: Settings) -> Iterator[str]:
+    teams = settings.teams
+    if not teams.app_id:
+        if queue := next((queue.name for queue in settings.queues if queue.desk == "teams"), ""):
+            yield (
+                f"HANDOFF_TEAMS__APP_ID: queue {queue} is on Teams, and it is not set; copy the Microsoft App ID of "
+                "your Azure Bot, Configuration"
+            )
+        return
+    if teams.app_type != "UserAssignedMsi" and teams.app_password is None:
+        yield "HANDOFF_TEAMS__APP_PASSWORD: is not set; make a client secret for the app of your Azure Bot"
+    if teams.app_type != "MultiTenant" and not teams.tenant_id:
+        yield "HANDOFF_TEAMS__TENANT_ID: is not set; copy the App Tenant ID of your Azure Bot, Configuration"
+    if not teams.tenant_id and not teams.tenants:
+        yield "HANDOFF_TEAMS__TENANTS: is not set, so nobody may speak to the bot; name your tenant's id"

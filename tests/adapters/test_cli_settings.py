@@ -21,6 +21,19 @@ GOOD = {
     "HANDOFF_SLACK__APP_TOKEN": "xapp-canary",
     "HANDOFF_AGENT__URL": "http://127.0.0.1:9/turn",
 }
+GUID = "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5f"
+CHANNEL = "19:5e02f8a6c3d94b71a0e4d7b9262f1c83@thread.tacv2"
+TEAMS = {
+    "HANDOFF_TEAMS__APP_ID": GUID,
+    "HANDOFF_TEAMS__APP_PASSWORD": "canary",
+    "HANDOFF_TEAMS__TENANT_ID": GUID,
+}
+TEAMS_FILE = f"""
+[[queues]]
+name = "support"
+desk = "teams"
+channels = ["{CHANNEL}"]
+"""
 KEY = "make one with: openssl rand -hex 32"
 
 
@@ -136,10 +149,68 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
         FILE,
         "HANDOFF_AGENT__KIND: input should be 'http' or 'demo'",
     ),
-    "Teams": (
-        {"HANDOFF_TEAMS__APP_ID": "1"},
+    "an app id that is none": (
+        {"HANDOFF_TEAMS__APP_ID": "canary"},
         FILE,
-        "HANDOFF_TEAMS__APP_ID: Teams is not part of this version; remove it",
+        "HANDOFF_TEAMS__APP_ID: must be an id such as 0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
+    ),
+    "Teams without a secret": (
+        {"HANDOFF_TEAMS__APP_ID": GUID, "HANDOFF_TEAMS__TENANT_ID": GUID},
+        FILE,
+        "HANDOFF_TEAMS__APP_PASSWORD: is not set; make a client secret for the app of your Azure Bot",
+    ),
+    "Teams without a tenant": (
+        {"HANDOFF_TEAMS__APP_ID": GUID, "HANDOFF_TEAMS__APP_TYPE": "UserAssignedMsi", "HANDOFF_TEAMS__TENANTS": GUID},
+        FILE,
+        "HANDOFF_TEAMS__TENANT_ID: is not set; copy the App Tenant ID of your Azure Bot, Configuration",
+    ),
+    "a bot that nobody may speak to": (
+        {
+            "HANDOFF_TEAMS__APP_ID": GUID,
+            "HANDOFF_TEAMS__APP_TYPE": "MultiTenant",
+            "HANDOFF_TEAMS__APP_PASSWORD": "canary",
+        },
+        FILE,
+        "HANDOFF_TEAMS__TENANTS: is not set, so nobody may speak to the bot; name your tenant's id",
+    ),
+    "a local Teams elsewhere": (
+        {"HANDOFF_TEAMS__METADATA_URL": "http://canary.example/"},
+        FILE,
+        "HANDOFF_TEAMS__METADATA_URL: is for a local Teams only, at an address of this machine; remove it",
+    ),
+    "half a local Teams": (
+        {"HANDOFF_TEAMS__METADATA_URL": "http://127.0.0.1:1/"},
+        FILE,
+        (
+            "HANDOFF_TEAMS__SERVICE_URL: a local Teams needs it, HANDOFF_TEAMS__METADATA_URL and "
+            "HANDOFF_TEAMS__AUTHORITY_URL, all of this machine; for Microsoft's own set none of them"
+        ),
+    ),
+    "a queue on Teams without Teams": (
+        {},
+        TEAMS_FILE,
+        (
+            "HANDOFF_TEAMS__APP_ID: queue support is on Teams, and it is not set; copy the Microsoft App ID of your "
+            "Azure Bot, Configuration"
+        ),
+    ),
+    "a queue on Slack without Slack": (
+        {**TEAMS, "HANDOFF_SLACK__BOT_TOKEN": "", "HANDOFF_SLACK__MODE": "http", "HANDOFF_SLACK__SIGNING_SECRET": "c"},
+        FILE,
+        (
+            "HANDOFF_SLACK__BOT_TOKEN: queue support is on Slack, and it is not set; copy the Bot User OAuth Token of "
+            "your app (api.slack.com/apps)"
+        ),
+    ),
+    "a channel of the other desk": (
+        TEAMS,
+        TEAMS_FILE.replace('desk = "teams"', ""),
+        f'queues.support.channels: {CHANNEL} is not of the queue\'s desk; set desk = "teams"',
+    ),
+    "a user group in Teams": (
+        TEAMS,
+        TEAMS_FILE + 'user_group = "S1"',
+        "queues.support.user_group: Teams has none; list the people in operators",
     ),
     "a slip of the pen": (
         {"HANDOFF_SLACK__BOT_TOKN": "xoxb-canary"},
@@ -205,7 +276,7 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
         FILE.replace("C0123456789", "#support"),
         (
             "queues[1].channels[1] in handoff.toml: must be a channel's ID such as C0123456789; it stands at the end "
-            "of the channel's details in Slack"
+            "of the channel's details in Slack (in Teams 19:...@thread.tacv2, in the channel's link)"
         ),
     ),
     "a queue without channels": (
@@ -227,7 +298,7 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
     "Teams in the file": (
         {},
         FILE + "[teams]\napp_id = '1'\n",
-        "teams in handoff.toml: Teams is not part of this version; remove it",
+        "teams.app_id in handoff.toml: must be an id such as 0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
     ),
     "a zone that is none": (
         {},

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.wiring import STANDARD_LADDER, directory, house
+from adapters.wiring import STANDARD_LADDER, directory, house, secrets
 from bridge.errors import SettingsError
 from bridge.settings import Settings, load, variables_by_name
 
@@ -273,3 +273,47 @@ def test_a_rule_or_text_that_cannot_work_stops_the_start(extra: str, line: str, 
 
     with pytest.raises(SettingsError, match=line):
         house(load(GOOD, file))
+
+
+TEAMS_FILE = """
+[[queues]]
+name = "support"
+desk = "teams"
+channels = ["19:5e02f8a6c3d94b71a0e4d7b9262f1c83@thread.tacv2"]
+"""
+TEAMS_ID = "0A1B2C3D-0a1b-4a1b-8a1b-0a1b2c3d4e5f"
+TEAMS = {
+    "HANDOFF_SECRET_KEY": LONG,
+    "HANDOFF_AGENT__KIND": "demo",
+    "HANDOFF_TEAMS__APP_ID": TEAMS_ID,
+    "HANDOFF_TEAMS__APP_PASSWORD": "canary",
+    "HANDOFF_TEAMS__TENANT_ID": TEAMS_ID,
+}
+
+
+@pytest.mark.parametrize(
+    "more,text,desks",
+    [
+        ({}, TEAMS_FILE, ["teams"]),
+        ({**GOOD}, TEAMS_FILE, ["teams"]),
+        ({**GOOD}, TEAMS_FILE + '[[queues]]\nname = "b"\nchannels = ["C0123456789"]', ["teams", "slack"]),
+    ],
+    ids=["Teams alone", "Slack without a queue", "both"],
+)
+def test_a_queue_names_its_desk(more: dict[str, str], text: str, desks: list[str], tmp_path: Path) -> None:
+    """Slack alone is what it always was; Teams alone needs nothing of Slack's, and both may be there at once."""
+    path = tmp_path / "any.toml"
+    path.write_text(text, encoding="utf-8")
+    settings = load({**TEAMS, **more}, path)
+
+    assert [queue.desk for queue in directory(settings).queues] == desks
+    assert settings.teams.app_id == TEAMS_ID.lower()
+    assert "canary" not in repr(settings)
+
+
+def test_the_secrets_of_teams_stay_out_of_the_log(tmp_path: Path) -> None:
+    """Whatever opens something is among what the log leaves out."""
+    path = tmp_path / "any.toml"
+    path.write_text(TEAMS_FILE, encoding="utf-8")
+
+    assert "canary" in secrets(load(TEAMS, path))
