@@ -73,7 +73,7 @@ class Bot:
 def card(*actions: Json, body: list[Json] | None = None, version: str = "1.4") -> Json:
     """Return an attachment with a card."""
     content = {
-        "type": "AdaptiveCard", "version": version, "body": body or [{"type": "TextBlock", "text": "Hello"}],
+        "type": "AdaptiveCard", "version": version, "body": [{"type": "TextBlock", "text": "Hello"}] if body is None else body,
         "actions": list(actions),
     }  # fmt: skip
     return {"contentType": "application/vnd.microsoft.card.adaptive", "content": content}
