@@ -23,8 +23,9 @@ NEEDED = "'ChannelMessage.Read.Group, ChannelMessage.Read.All, Group.Read.All, G
 
 def routes() -> list[web.RouteDef]:
     """Return the routes."""
-    at = "/v1.0/teams/{team}/channels/{channel}/messages/{message}"
-    found = [(at, root), (f"{at}/replies", replies), (f"{at}/replies/{{reply}}", reply),
+    posted = "/v1.0/teams/{team}/channels/{channel}/messages"
+    at = f"{posted}/{{message}}"
+    found = [(posted, posts), (at, root), (f"{at}/replies", replies), (f"{at}/replies/{{reply}}", reply),
              ("/v1.0/shares/{share}/driveItem/content", content)]  # fmt: skip
     return [web.get(path, serve("graph", call, audience=GRAPH_AUDIENCE)) for path, call in found]
 
@@ -47,6 +48,15 @@ def _need_grant(sandbox: Sandbox) -> None:
         raise TeamsError(403, "Forbidden", missing)
 
 
+def posts(sandbox: Sandbox, request: web.Request, _: Json) -> Answer:
+    """Return a page of a channel's posts without their replies, the newest first."""
+    _need_grant(sandbox)
+    channel = sandbox.team.channels.get(request.match_info["channel"])
+    if request.match_info["team"] != TEAM_GROUP or channel is None or channel.is_deleted:
+        raise TeamsError(404, "NotFound", "Not Found")
+    return _page(sandbox, request, [each for each in channel.messages.values() if each.root == each.id])
+
+
 def root(sandbox: Sandbox, request: web.Request, _: Json) -> Answer:
     """Return a post."""
     thread = _thread(sandbox, request)
@@ -64,14 +74,17 @@ def reply(sandbox: Sandbox, request: web.Request, _: Json) -> Answer:
 
 def replies(sandbox: Sandbox, request: web.Request, _: Json) -> Answer:
     """Return a page of a thread's replies, the newest first."""
-    thread = _thread(sandbox, request)
+    return _page(sandbox, request, _thread(sandbox, request)[1:])
+
+
+def _page(sandbox: Sandbox, request: web.Request, found: list[Message]) -> Answer:
     try:
         size, start = int(request.query.get("$top", 20)), int(request.query.get("$skiptoken", 0))
     except ValueError as error:
         raise TeamsError(400, "BadRequest", "$top must be a number") from error
     if not 1 <= size <= MAX_PAGE:
         raise TeamsError(400, "BadRequest", f"The limit of '{MAX_PAGE}' for Top query has been exceeded.")
-    newest = list(reversed(thread[1:]))
+    newest = [each for each in reversed(found) if not each.targeted_to]
     answer: Json = {
         "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#replies",
         "value": [chat_message(sandbox, each) for each in newest[start : start + size]],

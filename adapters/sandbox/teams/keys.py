@@ -7,6 +7,7 @@ import base64
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -44,13 +45,19 @@ def _new_key(endorsements: tuple[str, ...] = ENDORSEMENTS) -> Key:
     return Key(kid=kid, private=private, endorsements=endorsements)
 
 
+@cache
+def _first_keys() -> tuple[Key, Key]:
+    """Return the keys that every sandbox of this process begins with: making them takes longer than the rest of it."""
+    return _new_key(), _new_key(("emulator",))
+
+
 @dataclass(kw_only=True, slots=True)
 class Keys:
     """The sandbox's keys: one that signs, one that is endorsed for another channel only."""
 
     now: Callable[[], float]
-    signing: Key = field(default_factory=_new_key)
-    unendorsed: Key = field(default_factory=lambda: _new_key(("emulator",)))
+    signing: Key = field(default_factory=lambda: _first_keys()[0])
+    unendorsed: Key = field(default_factory=lambda: _first_keys()[1])
 
     def roll(self) -> None:
         """Sign with a new key from now on and forget the old one, as after a key rollover at Microsoft."""

@@ -72,8 +72,9 @@ class Bot:
 
 def card(*actions: Json, body: list[Json] | None = None, version: str = "1.4") -> Json:
     """Return an attachment with a card."""
+    shown = [{"type": "TextBlock", "text": "Hello"}] if body is None else body
     content = {
-        "type": "AdaptiveCard", "version": version, "body": [{"type": "TextBlock", "text": "Hello"}] if body is None else body,
+        "type": "AdaptiveCard", "version": version, "body": shown,
         "actions": list(actions),
     }  # fmt: skip
     return {"contentType": "application/vnd.microsoft.card.adaptive", "content": content}

@@ -50,13 +50,16 @@ async def test_a_click_tells_who_and_shows_the_answer_to_that_person_alone(bot: 
 
 
 async def test_inputs_go_along_and_are_checked_first(bot: Bot, teams: TeamsClient) -> None:
-    """Fields of the form are in the data, defaults too; an empty needed one, a strange choice and an unknown are not
-    sent.
-    """
+    """Fields of the form are in the data, defaults too; an empty needed one or a strange choice is not sent."""
     _, opened = await bot.open(with_card(TAKE, RETURN))
     root = opened["activityId"]
-    for inputs, code in [({}, "Write a note"), ({"note": "n" * 21}, "too_long"), ({"note": "n", "how": "z"}, "no_choice"),
-                         ({"note": "n", "colour": "red"}, "no_input")]:  # fmt: skip
+    refused: list[tuple[dict[str, str], str]] = [
+        ({}, "Write a note"),
+        ({"note": "n" * 21}, "too_long"),
+        ({"note": "n", "how": "z"}, "no_choice"),
+        ({"note": "n", "colour": "red"}, "no_input"),
+    ]
+    for inputs, code in refused:
         with pytest.raises(SandboxRefusal, match=code):
             await teams.click(DANA, root, "return", inputs=inputs)
     assert bot.heard == []
@@ -78,9 +81,7 @@ async def test_inputs_go_along_and_are_checked_first(bot: Bot, teams: TeamsClien
 async def test_a_failed_click_tells_the_person(
     bot: Bot, teams: TeamsClient, status: int, answer: dict[str, Any], told: str
 ) -> None:
-    """The bot's error is shown to the clicker, and Teams' own words where the answer is none; invokes do not come
-    again.
-    """
+    """The bot's error is shown to the clicker, else Teams' own words; invokes do not come again."""
     _, opened = await bot.open(with_card(TAKE))
     bot.statuses, bot.answers = [status], [answer]
     await teams.click(DANA, opened["activityId"], "take")
