@@ -269,6 +269,13 @@ class DeliveryFailed(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CardStale(Event):
+    """The desk has learned something about itself that the card shows: it is to be shown anew."""
+
+    handoff: HandoffId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ThreadGone(Event):
     """The desk has lost this thread (its root was deleted): the handoff goes on in a new one."""
 

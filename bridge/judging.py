@@ -29,6 +29,7 @@ from bridge.events import (
     AgentEvent,
     AgentFinished,
     AgentSaid,
+    CardStale,
     CustomerSaid,
     DeliveryFailed,
     Escalated,
@@ -288,7 +289,9 @@ def _stays_n(tx: Tx, conversation: Conversation) -> int:
 
 def acted_handoff(event: Event) -> HandoffId | None:
     """Return the handoff whose button was pressed, or whose timer is due."""
-    return event.handoff if isinstance(event, HandoffAction | RungDue | DeliveryFailed | ThreadGone) else None
+    return (
+        event.handoff if isinstance(event, HandoffAction | RungDue | DeliveryFailed | ThreadGone | CardStale) else None
+    )
 
 
 _REPLIES = frozenset({"not_taken", "ended", "button"})

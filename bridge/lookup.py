@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from bridge.briefing import Card
 from bridge.conversation import Conversation, Handoff
 from bridge.ids import ConversationId, DeskName, HandoffId, OperatorId, RemoteRef, SiteId, Ticket
+from bridge.parcels import card_of
 from bridge.routing import Directory
-from bridge.storage import Store
+from bridge.storage import Store, Tx
 
 ALL = 1_000_000
 """More than can be open at once: threads that are to be read again must not be left out."""
@@ -39,6 +41,20 @@ class StoreLookup:
     async def conversation(self, site: SiteId, conversation: ConversationId) -> Conversation | None:
         """Return it."""
         return await self._store.read(lambda tx: tx.conversation(site, conversation, lock=False))
+
+    async def card(self, site: SiteId, handoff: HandoffId) -> Card | None:
+        """Return the card of a handoff as it stands now."""
+
+        def unit(tx: Tx) -> Card | None:
+            found = tx.handoff(site, handoff)
+            conversation = tx.conversation(site, found.conversation, lock=False) if found else None
+            if found is None or conversation is None:
+                return None
+            queue = self._directory.queue(found.queue)
+            label = queue.label if queue else found.queue
+            return card_of(tx, found, conversation, label)
+
+        return await self._store.read(unit)
 
     def queues(self) -> Sequence[tuple[str, str]]:
         """Return (name, label) of every queue."""

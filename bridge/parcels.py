@@ -130,11 +130,22 @@ def pack(tx: Tx, claim: Claim, limits: Capabilities, now: Millis) -> Parcel:
     if head.kind in (OutKind.EDIT, OutKind.DELETE) and head.n is not None:
         return replace(parcel, target=_posted_as(tx, claim, entries.get(head.n)))
     if head.kind is OutKind.CARD:
-        before = tx.last_entries(claim.site, claim.conversation, before_n=handoff.first_n, limit=LOOK_BACK)
-        previous = tx.handoff(claim.site, handoff.previous) if handoff.previous else None
-        ticket = previous.ticket if previous else None
-        return replace(parcel, previous=ticket, last_words=briefing.last_words(before))
+        ticket, words = _around(tx, handoff)
+        return replace(parcel, previous=ticket, last_words=words)
     return parcel
+
+
+def _around(tx: Tx, handoff: Handoff) -> tuple[Ticket | None, str]:
+    """Return the ticket of the handoff before this one, and what the customer said last before it began."""
+    before = tx.last_entries(handoff.site, handoff.conversation, before_n=handoff.first_n, limit=LOOK_BACK)
+    previous = tx.handoff(handoff.site, handoff.previous) if handoff.previous else None
+    return previous.ticket if previous else None, briefing.last_words(before)
+
+
+def card_of(tx: Tx, handoff: Handoff, conversation: Conversation, queue_label: str) -> briefing.Card:
+    """Return the card of a handoff as it stands now."""
+    ticket, words = _around(tx, handoff)
+    return briefing.card(handoff, conversation, queue_label=queue_label, previous=ticket, last_words=words)
 
 
 def _entries(tx: Tx, claim: Claim) -> dict[int, Entry]:

@@ -238,6 +238,10 @@ class Lookup(Protocol):
         """Return it."""
         ...
 
+    async def card(self, site: SiteId, handoff: HandoffId) -> Card | None:
+        """Return the card of a handoff as it stands now, for who is to see it before all others do."""
+        ...
+
     def queues(self) -> Sequence[tuple[str, str]]:
         """Return (name, label) of every queue, in the order of the settings."""
         ...

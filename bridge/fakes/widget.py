@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bridge.briefing import Card, card
 from bridge.conversation import (
     CUSTOMER_SEES,
     OPEN_STATES,
@@ -274,6 +275,15 @@ class FakeLookup:
         """Return open handoffs, oldest first; only this operator's, if named."""
         found = [one for one in self._of(site) if one.state in OPEN_STATES]
         return [one for one in found if operator is None or (one.operator is not None and one.operator.id == operator)]
+
+    async def card(self, site: SiteId, handoff: HandoffId) -> Card | None:
+        """Return its card; the state knows nothing of what was said before."""
+        found = await self.handoff(site, handoff)
+        conversation = await self.conversation(site, found.conversation) if found else None
+        if found is None or conversation is None:
+            return None
+        label = next((label for name, label in self.queues() if name == found.queue), str(found.queue))
+        return card(found, conversation, queue_label=label)
 
     def queues(self) -> Sequence[tuple[str, str]]:
         """Return (name, label) of every queue."""

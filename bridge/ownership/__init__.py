@@ -22,6 +22,7 @@ from bridge.events import (
     AgentFinished,
     AgentSaid,
     AgentStreamed,
+    CardStale,
     CustomerOpened,
     CustomerSaid,
     CustomerWithdrew,
@@ -74,6 +75,7 @@ _ROWS: dict[type[Event], Callable[[Draft, Any], Decision]] = {
     RungDue: timer_rows.rung_due,
     DeliveryFailed: timer_rows.delivery_failed,
     ThreadGone: timer_rows.thread_gone,
+    CardStale: timer_rows.card_stale,
 }
 
 

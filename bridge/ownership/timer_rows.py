@@ -7,7 +7,7 @@ from dataclasses import replace
 from bridge.conversation import HandoffState, State, TurnKind
 from bridge.effects import Decision, OutKind, Send, SetTimer
 from bridge.envelope import ReturnNote, ReturnOutcome
-from bridge.events import DeliveryFailed, RungDue, ThreadGone
+from bridge.events import CardStale, DeliveryFailed, RungDue, ThreadGone
 from bridge.ids import Millis
 from bridge.notices import thread
 from bridge.ownership.draft import DELIVERY_RUNG, IDLE_RUNG, Draft
@@ -54,6 +54,13 @@ def thread_gone(draft: Draft, event: ThreadGone) -> Decision:
     draft.card()
     draft.effects.append(Send(handoff=handoff.id, kind=OutKind.TRANSCRIPT, n=draft.conversation.next_n))
     draft.tell_thread(thread("thread_gone"), notice="thread_gone", mention=draft.conversation.operator)
+    return draft.done()
+
+
+def card_stale(draft: Draft, event: CardStale) -> Decision:
+    """Show the card anew, if it is that of an open handoff."""
+    if draft.handoff is not None and draft.handoff.id == event.handoff and draft.state in (State.WAITING, State.HUMAN):
+        draft.card()
     return draft.done()
 
 

@@ -44,6 +44,7 @@ from bridge.events import (
     AgentFinished,
     AgentSaid,
     AgentStreamed,
+    CardStale,
     CustomerOpened,
     CustomerSaid,
     CustomerWithdrew,
@@ -560,6 +561,12 @@ ROWS = (
     *(
         Row(f"{state.name}, the thread is gone", state, ThreadGone(**HEAD, handoff=H1, ordinal=1), state,
             "send:CARD send:TRANSCRIPT note:thread_gone send:POST" if state in (W, H) else "",
+            given={"had": True} if state is A else {}, operator=DANA if state is H else None)
+        for state in State
+    ),
+    *(
+        Row(f"{state.name}, the card is stale", state, CardStale(**HEAD, handoff=H1), state,
+            "send:CARD" if state in (W, H) else "",
             given={"had": True} if state is A else {}, operator=DANA if state is H else None)
         for state in State
     ),

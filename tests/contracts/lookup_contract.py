@@ -71,6 +71,16 @@ class LookupContract:
         for conversation in found:
             assert await archive.lookup.conversation(archive.site, conversation.id) == conversation
 
+    async def test_a_card_is_that_of_its_handoff(self, archive: Archive) -> None:
+        """As the thread shows it: this ticket, this state, the queue by its label."""
+        labels = dict(archive.queues)
+        for handoff in await archive.handoffs():
+            card = await archive.lookup.card(archive.site, handoff.id)
+
+            assert card is not None
+            assert (card.handoff, card.ticket, card.state) == (handoff.id, handoff.ticket, handoff.state)
+            assert card.queue == labels.get(handoff.queue, handoff.queue)
+
     async def test_what_is_not_there_is_none(self, archive: Archive) -> None:
         """Unknown names, and names of another kind."""
         lookup, site = archive.lookup, archive.site
@@ -82,6 +92,7 @@ class LookupContract:
         assert await lookup.handoff_at(site, archive.desk, RemoteRef("nowhere")) is None
         assert await lookup.handoff_at(site, DeskName("another desk"), one.thread.root or RemoteRef("")) is None
         assert await lookup.conversation(site, ConversationId("nobody")) is None
+        assert await lookup.card(site, HandoffId("h-none")) is None
 
     async def test_nothing_of_another_company_is_told(self, archive: Archive) -> None:
         """The same names asked for another site name nothing."""

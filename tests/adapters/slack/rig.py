@@ -130,6 +130,10 @@ class Book:
     async def conversation(self, site: SiteId, conversation: ConversationId) -> Conversation | None:
         return None
 
+    async def card(self, site: SiteId, handoff: HandoffId) -> Card | None:
+        found = await self.handoff(site, handoff)
+        return shown_card(found) if found else None
+
     def queues(self) -> Sequence[tuple[str, str]]:
         return [(queue.name, queue.label) for queue in QUEUES.values()]
 
