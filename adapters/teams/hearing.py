@@ -1,0 +1,228 @@
+"""What people write in the team's channels -> the bridge's one door. Nothing is acknowledged before it is kept.
+
+Whether every message reaches us, or only those that mention the bot, depends on what the admin has granted and is found
+out here: the first message without a mention proves it
+(https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/channel-messages-for-bots-and-agents).
+"""
+
+from typing import Protocol
+
+from adapters.teams import known, wire
+from adapters.teams.cards import Cards
+from adapters.teams.config import TeamsSettings
+from adapters.teams.downloads import Downloads, NotTaken
+from adapters.teams.forms import MAX_NOTE_CHARS
+from adapters.teams.refs import operator_id, remote_ref, root_ref
+from adapters.teams.roster import TeamsRoster
+from bridge import log as logs
+from bridge.conversation import FileRef, Handoff, Operator, Thread
+from bridge.effects import Receipt
+from bridge.envelope import ReturnNote
+from bridge.errors import NotFound
+from bridge.events import OperatorDeleted, OperatorEdited, OperatorReturned, OperatorSaid
+from bridge.facts import DeskFacts
+from bridge.ids import ChannelId, DeskName, RemoteRef, SiteId
+from bridge.order import InOrder
+from bridge.ports import Clock, Lookup, Receive
+
+log = logs.get("teams.hearing")
+MAX_FOREIGN = 10_000
+"""Threads that are known not to be ours; looked at again when there are more."""
+UNSETTLED_FOR_S = 3.0
+UNSETTLED_STEP_S = 0.2
+EARLY_MS = 60_000
+"""How far Teams' clock, by which a root is numbered, may be behind ours."""
+FILES_STAY = (
+    "Files in channels do not reach me, so the customer did not get yours. Paste a picture into the message itself, or "
+    "send a link that the customer can open."
+)
+FILES_PER_MESSAGE = 10
+
+
+class Voice(Protocol):
+    """What is needed of the desk (`TeamsDesk`)."""
+
+    @property
+    def name(self) -> DeskName:
+        """Its name."""
+        ...
+
+    async def remark(self, thread: Thread, sentence: str) -> None:
+        """Say something in the thread that everybody there must see; best effort, never raises."""
+        ...
+
+
+class Hearing:
+    """Handles messages, edits, deletions."""
+
+    def __init__(
+        self,
+        *,
+        site: SiteId,
+        settings: TeamsSettings,
+        voice: Voice,
+        cards: Cards,
+        roster: TeamsRoster,
+        downloads: Downloads,
+        facts: DeskFacts,
+        receive: Receive,
+        lookup: Lookup,
+        clock: Clock,
+    ) -> None:
+        """Take the ports and the rest of the desk."""
+        self._site, self._settings, self._voice, self._cards = site, settings, voice, cards
+        self._roster, self._downloads, self._facts = roster, downloads, facts
+        self._receive, self._lookup, self._clock = receive, lookup, clock
+        self._order = InOrder(clock, settings.reorder_window_s)
+        self._foreign: set[RemoteRef] = set()
+
+    async def heard(self, happened: wire.Spoken | wire.Gone) -> None:
+        """Handle one message, edit or deletion, in its thread's turn; return when it is kept, or not ours. May be
+        called again with the same. Raises StoreUnavailable.
+        """
+        if isinstance(happened, wire.Spoken):
+            await self._notice_grant(happened)
+        if not happened.root:
+            return
+        rank = happened.activity if happened.activity.isdigit() else str(happened.at)
+        lane = happened.conversation
+        await self._order.run(lane, rank, happened.at, happened.source, lambda: self._in_thread(happened))
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        return self._order.busy
+
+    async def stop(self) -> None:
+        """Finish what is under way."""
+        await self._order.stop()
+
+    async def _notice_grant(self, spoken: wire.Spoken) -> None:
+        """A message that does not mention the bot proves that the team lets it read all."""
+        unasked = bool(spoken.team) and not spoken.reading.bridge and bool(spoken.person) and bool(spoken.bot)
+        if not unasked or self._facts.known.get(known.heard_all(spoken.team)) == known.YES:
+            return
+        await self._facts.put(**{known.heard_all(spoken.team): known.YES})
+        log.info("every_message_is_heard", team=spoken.team)
+        self._cards.refresh_all()
+
+    async def _in_thread(self, happened: wire.Spoken | wire.Gone) -> None:
+        root = root_ref(happened.channel, happened.root)
+        handoff = await self._lookup.handoff_at(self._site, self._voice.name, root)
+        if handoff is None:
+            handoff = await self._unsettled(happened, root)
+        if handoff is None:
+            return
+        thread = Thread(desk=self._voice.name, channel=ChannelId(happened.channel), root=root)
+        try:
+            if isinstance(happened, wire.Spoken):
+                await self._spoken(happened, handoff, thread, root)
+            else:
+                await self._gone(happened, handoff, root)
+        except NotFound:
+            log.info("thread_not_ours", root=root)
+
+    async def _unsettled(self, happened: wire.Where, root: RemoteRef) -> Handoff | None:
+        """Wait for a thread that the store does not know yet: people can be faster than the answer to our post."""
+        if root in self._foreign:
+            return None
+        if await self._may_be_ours(happened):
+            for _ in range(round(UNSETTLED_FOR_S / UNSETTLED_STEP_S)):
+                await self._clock.sleep(UNSETTLED_STEP_S)
+                found = await self._lookup.handoff_at(self._site, self._voice.name, root)
+                if found is not None:
+                    return found
+            log.warning("thread_unknown", root=root)
+        self._foreign.add(root)
+        if len(self._foreign) > MAX_FOREIGN:
+            self._foreign.clear()
+        return None
+
+    async def _may_be_ours(self, happened: wire.Where) -> bool:
+        """Tell whether a card is on its way to this channel that may be this root, which is numbered by its time."""
+        posted_at = int(happened.root) if happened.root.isdigit() else 0
+        return any(
+            one.thread.root is None
+            and one.thread.desk == self._voice.name
+            and one.thread.channel == happened.channel
+            and one.opened_at <= posted_at + EARLY_MS
+            for one in await self._lookup.open_handoffs(self._site)
+        )
+
+    async def _spoken(self, spoken: wire.Spoken, handoff: Handoff, thread: Thread, root: RemoteRef) -> None:
+        operator = await self._operator(spoken, handoff)
+        if spoken.return_note is not None and not (spoken.edited or spoken.restored):
+            receipt = await self._receive(
+                OperatorReturned(
+                    site=self._site,
+                    source=spoken.source,
+                    at=spoken.at,
+                    operator=operator,
+                    handoff=handoff.id,
+                    note=ReturnNote(note=spoken.return_note[:MAX_NOTE_CHARS]),
+                )
+            )
+            await self._answer(receipt, operator, thread)
+            return
+        kind = OperatorEdited if spoken.edited else OperatorSaid
+        files = () if spoken.edited else await self._files(spoken, thread)
+        if not spoken.reading.markdown and not files and not spoken.edited:
+            return
+        hears_all = known.hears_all(self._facts.known, spoken.channel)
+        home = spoken.tenant in self._settings.allowed_tenants
+        receipt = await self._receive(
+            kind(
+                site=self._site,
+                source=spoken.source,
+                at=spoken.at,
+                operator=operator,
+                desk=self._voice.name,
+                root=root,
+                remote=remote_ref(spoken.conversation, spoken.activity),
+                text=spoken.reading.markdown,
+                files=files,
+                hints=spoken.hints(hears_all=hears_all, home=home),
+            )
+        )
+        await self._answer(receipt, operator, thread)
+
+    async def _gone(self, gone: wire.Gone, handoff: Handoff, root: RemoteRef) -> None:
+        await self._receive(
+            OperatorDeleted(
+                site=self._site,
+                source=gone.source,
+                at=gone.at,
+                operator=await self._roster.operator(operator_id(gone.tenant, gone.person), handoff.queue),
+                desk=self._voice.name,
+                root=root,
+                remote=remote_ref(gone.conversation, gone.activity),
+            )
+        )
+
+    async def _operator(self, spoken: wire.Spoken, handoff: Handoff) -> Operator:
+        person = operator_id(spoken.tenant, spoken.person)
+        if spoken.is_bot:
+            return Operator(id=person, name="", why="Apps and bots may not act on conversations.")
+        return await self._roster.operator(person, handoff.queue)
+
+    async def _files(self, spoken: wire.Spoken, thread: Thread) -> tuple[FileRef, ...]:
+        """Fetch the pictures; say which files stay behind. A repeat says it once more at worst."""
+        kept: list[FileRef] = []
+        for url, name in spoken.images[:FILES_PER_MESSAGE]:
+            try:
+                kept.append(await self._downloads.fetch(url, name))
+            except NotTaken as reason:
+                await self._voice.remark(thread, f"A picture cannot be passed on: {reason}.")
+        if len(spoken.images) > FILES_PER_MESSAGE:
+            first = f"Only the first {FILES_PER_MESSAGE} pictures can be passed on; send the others again."
+            await self._voice.remark(thread, first)
+        if spoken.reading.files:
+            await self._voice.remark(thread, FILES_STAY)
+        return tuple(kept)
+
+    async def _answer(self, receipt: Receipt, operator: Operator, thread: Thread) -> None:
+        if receipt.status == "refused" and receipt.sentence:
+            # Teams shows nothing to one person alone.
+            await self._voice.remark(
+                thread, f"{operator.name}: {receipt.sentence}" if operator.name else receipt.sentence
+            )
