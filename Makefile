@@ -52,11 +52,12 @@ demo: install ## the whole thing in one page, no accounts needed
 test: install browser ## every test, on two cores; ARGS='-k name' chooses
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-check: install ## lint, form, types and import rules
+check: install ## lint, form, types, import rules, and that the installed packages fit together
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pip check
 
 format: install ## put the code into form and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only

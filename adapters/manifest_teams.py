@@ -32,6 +32,17 @@ COMMANDS: Mapping[str, str] = {"return": "Give this thread's conversation back t
 ACTIONS: Mapping[str, str] = {"returnToAgent": "Return to AI agent"}
 """Message extension actions: id -> name in the menu of a message."""
 
+DESCRIPTION: Mapping[str, str] = {
+    "short": "Moves web chats from the AI agent to your team's threads, and back.",
+    "full": (
+        "When a customer in the web chat needs a person, a card opens a thread in this team's channel. "
+        "Whoever takes it answers there, and the customer reads it in the chat.\n\n"
+        "What the app does with messages: those in its own threads are kept with the conversation, and what "
+        "the person who took it writes is passed on to the customer. All other messages of this team's "
+        "channels are dropped, and nothing is kept of them."
+    ),
+}
+
 PLACEHOLDER_ID = "00000000-0000-0000-0000-000000000000"
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)  # the same input gives the same bytes
 
@@ -61,16 +72,7 @@ def manifest(
         "id": str(uuid.uuid5(uuid.UUID(app_id), "handoff-bridge")),
         "developer": {"name": company, "websiteUrl": website, "privacyUrl": website, "termsOfUseUrl": website},
         "name": {"short": "Bridge", "full": "Handoff bridge"},
-        "description": {
-            "short": "Moves web chats from the AI agent to your team's threads, and back.",
-            "full": (
-                "When a customer in the web chat needs a person, a card opens a thread in this team's channel. "
-                "Whoever takes it answers there, and the customer reads it in the chat.\n\n"
-                "What the app does with messages: those in its own threads are kept with the conversation, and what "
-                "the person who took it writes is passed on to the customer. All other messages of this team's "
-                "channels are dropped, and nothing is kept of them."
-            ),
-        },
+        "description": dict(DESCRIPTION),
         "icons": {"color": "color.png", "outline": "outline.png"},
         "accentColor": ACCENT,
         "defaultInstallScope": "team",

@@ -24,6 +24,7 @@ BREACHES = {
     "adapters-are-strangers": ("adapters/slack/desk.py", "import adapters.directline.http"),
     "pure-edges": ("adapters/slack/wire.py", "import slack_sdk"),
     "sandbox-stands-alone": ("adapters/sandbox/page.py", "import bridge.ids"),
+    "teams-library-in-one-room": ("adapters/slack/desk.py", "import botbuilder"),
 }
 
 # Folders of one kind hold the same files (or packages of that name).
