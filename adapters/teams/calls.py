@@ -185,8 +185,8 @@ class TeamsCalls:
         """Return what Graph answers to a GET of this path ("teams/..." , or the rest of a `@odata.nextLink`). Raises
         CallFailed.
         """
-        base = (self.settings.local.graph_url if self.settings.local else "") or f"{GRAPH}/v1.0/"
-        url = urljoin(f"{base.rstrip('/')}/", path.lstrip("/"))
+        base = self.settings.local.graph_url if self.settings.local is not None else GRAPH
+        url = urljoin(f"{base.rstrip('/')}/v1.0/", path.lstrip("/"))
         if urlsplit(url).netloc != urlsplit(base).netloc:
             raise CallFailed("graph", "foreign_address", Refused(reason="foreign_address", remedy=""))
         token = await self.tokens.get(GRAPH)

@@ -39,7 +39,7 @@ REMEDIES: Mapping[str, str] = {
 }
 MENDABLE = frozenset({"BotNotInConversationRoster", "BotDisabledByAdmin", "MessageWritesBlocked"})
 """What keeps everything from its place, not this message alone."""
-GONE = frozenset({"ConversationNotFound", "ActivityNotFoundInConversation"})
+GONE = frozenset({"ConversationNotFound", "ActivityNotFoundInConversation", "MemberNotFoundInConversation"})
 
 SIGN_IN: Mapping[str, str] = {
     "AADSTS7000222": (
