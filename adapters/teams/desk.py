@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from adapters.teams import card, known, render
+from adapters.teams import card, known, pictures, render
 from adapters.teams.calls import Json, TeamsCalls
 from adapters.teams.errors import CallFailed, is_gone, repeatable
 from adapters.teams.refs import remote_ref, root_ref, split_ref, split_thread
@@ -181,7 +181,22 @@ class TeamsDesk:
             tenant=facts.get(known.TENANT, "") or settings.tenant_id,
             group=self._group(thread),
             mark=key if settings.graph else "",
+            pictures=frozenset([file.id for part in parts for file in part.files if await self._shows(file)]),
         )
+
+    async def _shows(self, file: FileRef) -> bool:
+        """Tell whether Teams can show a file in place."""
+        if not pictures.may_show(file):
+            return False
+        head = b""
+        try:
+            async for piece in await self._files.read(file.id):
+                head += piece
+                if len(head) >= pictures.HEAD_BYTES:
+                    break
+        except BridgeError:
+            return False
+        return pictures.shows(head)
 
     def _group(self, thread: Thread) -> str:
         facts = self._facts.known

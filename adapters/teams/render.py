@@ -47,11 +47,6 @@ CAPABILITIES = Capabilities(
 """Files: as signed links of ours, since a bot can put none into a channel (https://learn.microsoft.com/
 microsoftteams/platform/bots/how-to/bots-filesv4). Typing shows nothing in channels.
 """
-IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif"})
-IMAGE_MAX_BYTES = 1024 * 1024
-"""What Teams shows of a picture in a card (https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/
-cards/cards-format).
-"""
 TRANSCRIPT_BYTES = 14_000
 LINE_CHARS = 2_000
 SUMMARY_CHARS = 200
@@ -78,7 +73,7 @@ class Surroundings:
     """What a message needs to know that its parts do not say.
 
     `link` makes a signed address of a file; `people` has (id, name) in Teams by operator id, for mentions; `tenant` and
-    `group` name the team in links to threads; `mark`: put the key into it.
+    `group` name the team in links to threads; `mark`: put the key into it; `pictures`: files that Teams can show.
     """
 
     link: Callable[[FileRef], str]
@@ -86,6 +81,7 @@ class Surroundings:
     tenant: str = ""
     group: str = ""
     mark: str = ""
+    pictures: frozenset[str] = frozenset()
 
 
 def size(activity: Json) -> int:
@@ -275,7 +271,7 @@ def _files(files: Sequence[FileRef], around: Surroundings) -> Iterator[Json]:
     for file in files:
         name = f"📎 {text.label(file.name)} ({bytes_of(file.size_bytes)})"
         address = around.link(file)
-        if file.media_type in IMAGE_TYPES and file.size_bytes <= IMAGE_MAX_BYTES and address.startswith("https://"):
+        if file.id in around.pictures and address.startswith("https://"):
             yield {"type": "Image", "url": address, "altText": text.label(file.name), "size": "Large"}
         yield text.rich([Leaf(name, url=address)])
 
