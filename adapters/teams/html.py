@@ -47,7 +47,6 @@ _BLOCKS = frozenset(
 _MARKS = {"b": "**", "strong": "**", "i": "_", "em": "_", "s": "~~", "strike": "~~", "del": "~~"}
 _SPACES = re.compile(r"[ \t\r\n\f\u200b]+")
 _AT = re.compile(r"(</?at\b[^<>]{0,200}>)", re.IGNORECASE)
-_TORN = re.compile(r"(?<!\\)([\]!])\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,12 +271,16 @@ class _Reader:
 
     def inline(self, nodes: Sequence["_Node | str"]) -> str:
         """Return these as Markdown within a line; breaks are line feeds."""
-        return "".join(self._inline(node) for node in nodes)
+        out = ""
+        for piece in filter(None, map(self._inline, nodes)):
+            # Two pieces must not make a link, or a picture, that neither of them is.
+            torn = (out.endswith("]") and piece[0] in "([:") or (out.endswith("!") and piece[0] == "[")
+            out = f"{out[:-1]}\\{out[-1]}{piece}" if torn and out[-2:-1] != "\\" else out + piece
+        return out
 
     def _inline(self, node: "_Node | str") -> str:
         if isinstance(node, str):
-            # What follows in another tag must not make a link of it.
-            return _TORN.sub(r"\\\1", escape(_flat(node))) if node.strip() else _flat(node)
+            return escape(_flat(node)) if node.strip() else _flat(node)
         if _is_mention(node):
             return self._mention(node)
         match node.tag:
