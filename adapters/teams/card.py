@@ -19,15 +19,9 @@ Json = dict[str, Any]
 
 SUMMARY_CHARS = 2_000
 QUESTION_CHARS = 1_000
-DETAIL_CHARS = 500
-LAST_WORDS_CHARS = 600
 VALUE_CHARS = 300
 REPLY_CHARS = 600
 NOTE_CHARS = 3_000
-CHOICES = 60
-"""Queues to choose from in a card; more of them than this can be reached by mentioning the bot."""
-LISTS_CHARS = (3_500, 1_800, 900, 300, 0)
-"""What all lists of the card share: the first that makes the whole card short enough."""
 
 OUTCOMES: Mapping[ReturnOutcome, str] = {
     ReturnOutcome.ANSWERED: "Answered",
@@ -41,6 +35,10 @@ _LISTS = (
     (inputs.PROMISES, "Promises made", "One per line. The AI agent keeps to them."),
     (inputs.DO_NOT_REPEAT, "Do not repeat", "One per line: what was settled, or what annoyed the customer."),
 )
+_ROOMS = ((3_500, 600, 60, 75), (1_800, 600, 60, 60), (900, 400, 60, 40), (300, 200, 40, 30), (0, 100, 30, 24))
+"""Characters of all lists together, of detail and last words each, queues to choose from and characters of each one's
+name: the first that makes the whole card short enough.
+"""
 MENTION_ONLY = (
     "Only messages that mention me are heard here: begin a reply with @ and my name, or use the buttons. A team owner "
     "can let me hear all replies of the team's channels."
@@ -49,10 +47,10 @@ MENTION_ONLY = (
 
 
 class _Room:
-    """The characters that are left for lists."""
+    """The characters that are left for lists, and how long what is less than the summary may be."""
 
-    def __init__(self, chars: int) -> None:
-        self.left = chars
+    def __init__(self, lists: int, aside: int, choices: int, choice: int) -> None:
+        self.left, self.aside, self.choices, self.choice = lists, aside, choices, choice
 
     def take(self, lines: Sequence[tuple[str, str]], share: int) -> tuple[list[tuple[str, str]], int]:
         """Return the lines that fit into this share of the room, and how many do not."""
@@ -76,8 +74,8 @@ def card(
     `queues` are (name, label) of those that it may be transferred to; `hears_all`: unmentioned replies are heard here.
     """
     made: Json = {}
-    for chars in LISTS_CHARS:
-        made = _card(shown, _Room(chars), queues, hears_all=hears_all, mark=mark, remark=remark)
+    for room in _ROOMS:
+        made = _card(shown, _Room(*room), queues, hears_all=hears_all, mark=mark, remark=remark)
         if render.size(render.message(made, summary(shown))) <= render.MAX_BYTES:
             break
     return made
@@ -96,12 +94,12 @@ def _card(
     body = [text.rich(title, size="Large"), *_state(shown, entities, hears_all=hears_all)]
     if remark:
         body.append(text.rich([Leaf(f"({remark})", italic=True)], size="Small"))
-    body += _story(shown)
+    body += _story(shown, room)
     body += _list("Tried so far", shown.tried, room, 1_500)
     body += _list(_customer_heading(shown), shown.customer_facts, room, 1_200, always=True)
     body += _list("Collected by the agent", shown.collected, room, 1_000)
-    body += [*_replies(shown, room), *_problems(shown, room), *_small_print(shown)]
-    actions = [_action(name, shown, queues, mark) for name in shown.actions]
+    body += [*_replies(shown, room), *_problems(shown, room), *_small_print(shown, room)]
+    actions = [_action(name, shown, queues, mark, room) for name in shown.actions]
     return render.adaptive(body, actions, mark=mark, entities=entities)
 
 
@@ -121,15 +119,15 @@ def _state(shown: Card, entities: list[Json], *, hears_all: bool) -> list[Json]:
     return out
 
 
-def _story(shown: Card) -> list[Json]:
+def _story(shown: Card, room: _Room) -> list[Json]:
     reason = text.label(shown.reason, 200)
-    detail = text.clean(text.cut(shown.reason_detail, DETAIL_CHARS)).strip()
+    detail = text.clean(text.cut(shown.reason_detail, room.aside)).strip()
     why = Leaf(f"{reason}: {detail}" if detail else reason)
     out = [{**text.rich([Leaf("Why: ", bold=True), why]), "separator": True}]
     told = [
         ("Summary", text.shown(text.cut(shown.summary, SUMMARY_CHARS))),
         ("Asked of you", text.shown(text.cut(shown.question, QUESTION_CHARS))),
-        ("The customer's last words", text.said(text.cut(shown.last_words, LAST_WORDS_CHARS))),
+        ("The customer's last words", text.said(text.cut(shown.last_words, room.aside))),
     ]
     for heading, body in told:
         if body:
@@ -182,11 +180,11 @@ def _problems(shown: Card, room: _Room) -> list[Json]:
     return [text.rich([Leaf(f"⚠ The agent's envelope was not as agreed: {words}")], isSubtle=True, size="Small")]
 
 
-def _small_print(shown: Card) -> list[Json]:
+def _small_print(shown: Card, room: _Room) -> list[Json]:
     urgent = {"urgent": "🔴 urgent", "high": "🟠 high"}.get(shown.priority, shown.priority)
     words = [f"{shown.ticket} · queue {text.label(shown.queue)} · priority {text.label(urgent, 40)}"]
     words += [f"earlier: {shown.previous}"] if shown.previous else []
-    words += [f"here because: {text.label(shown.why_here, 500)}"] if shown.why_here else []
+    words += [f"here because: {text.label(shown.why_here, room.aside)}"] if shown.why_here else []
     since = {"type": "TextBlock", "text": f"since {render.clock(shown.opened_at)}", "wrap": True}
     return [
         {**text.rich([Leaf(" · ".join(words))], isSubtle=True, size="Small"), "separator": True},
@@ -197,14 +195,14 @@ def _small_print(shown: Card) -> list[Json]:
 # --- what people can do
 
 
-def _action(name: str, shown: Card, queues: Sequence[tuple[str, str]], mark: str) -> Json:
+def _action(name: str, shown: Card, queues: Sequence[tuple[str, str]], mark: str, room: _Room) -> Json:
     title = render.BUTTONS.get(name, name)
     do = {"close": "Close it"}.get(name, title)
     match name:
         case "return":
             body = return_form()
         case "transfer":
-            body = _transfer_form(queues)
+            body = _transfer_form(queues, room)
         case "close":
             words = "Nobody owns it any more. The customer is told, and can write again at any time."
             body = [text.rich([Leaf(words)])]
@@ -243,12 +241,15 @@ def return_form(note: str = "") -> list[Json]:
     ]
 
 
-def _transfer_form(queues: Sequence[tuple[str, str]]) -> list[Json]:
-    choices = [{"title": text.label(words, 75) or "–", "value": name} for name, words in queues[:CHOICES]]
+def _transfer_form(queues: Sequence[tuple[str, str]], room: _Room) -> list[Json]:
+    choices = [
+        {"title": text.label(words, room.choice) or "–", "value": name} for name, words in queues[: room.choices]
+    ]
+    some = f" (the first {room.choices} of {len(queues)})" if len(queues) > room.choices else ""
     choose = {
         "type": "Input.ChoiceSet",
         "id": inputs.QUEUE,
-        "label": "To which queue?",
+        "label": f"To which queue?{some}",
         "style": "compact",
         "isRequired": True,
         "errorMessage": "Choose a queue.",
