@@ -154,7 +154,10 @@ class _Joined:
 def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
     """Make the engine and the adapters around it. Opens nothing."""
     clock, kept, site, instruments = shelf.clock, shelf.files, SiteId(settings.site), Instruments()
-    store = MeteredStore(shelf.store, instruments.unit)
+    # What another process heard meanwhile comes again later: it must not come after what this one hears next.
+    store = MeteredStore(
+        shelf.store, instruments.unit, on_failure=lambda: slack.catching_up.doubt() if shelf.shared else None
+    )
     # Their library loads for a quarter of a second: that comes after the first answer.
     house = wiring.house(settings, rules_later=True)
     gate = draining.Gate(lambda: engine.draining)

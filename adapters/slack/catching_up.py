@@ -78,10 +78,17 @@ class CatchingUp:
 
     def begin(self) -> None:
         """Take it that something was missed in every thread, and read them. Returns at once; may be called any time."""
-        self._gap, self._gap_at = self._gap + 1, self._clock.now()
-        self._read.clear()
+        self.doubt()
         self._listed, self._looks, self._rootless = False, ROOTLESS_LOOKS, frozenset()
         self._work()
+
+    def doubt(self) -> None:
+        """Take it that another process may have heard what it could not keep, as while the store was away: each thread
+        is
+        read before anything new from it is heard. Reads nothing by itself; may be called any time.
+        """
+        self._gap, self._gap_at = self._gap + 1, self._clock.now()
+        self._read.clear()
 
     async def first(self, within_s: float) -> None:
         """Do a round before anything new is heard, so that what was said while nobody listened keeps its place.

@@ -29,9 +29,16 @@ class StoreMeter(Protocol):
 class MeteredStore:
     """A `Store` that tells how long units take, and remembers whether they fail."""
 
-    def __init__(self, store: Store, meter: StoreMeter, *, monotonic: Callable[[], float] = time.perf_counter) -> None:
-        """Pass every unit on to `store`."""
-        self._store, self._meter, self._monotonic = store, meter, monotonic
+    def __init__(
+        self,
+        store: Store,
+        meter: StoreMeter,
+        *,
+        on_failure: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Pass every unit on to `store`. `on_failure` is called for each that found it away."""
+        self._store, self._meter, self._on_failure, self._monotonic = store, meter, on_failure, monotonic
         self._failed_at = float("-inf")
         self._reason = ""
 
@@ -61,6 +68,7 @@ class MeteredStore:
     def _remember(self, error: StoreUnavailable) -> None:
         reason = str(error).partition("\n")[0][:200]
         self._failed_at = self._monotonic()
+        self._on_failure()
         if reason != self._reason:
             self._reason = reason
             log.error("store_fails", reason=reason)

@@ -104,6 +104,22 @@ async def test_after_a_gap_a_thread_is_read_before_its_news(stage: Stage) -> Non
     assert texts(stage) == ["in the gap", "after the gap", "and later"]
 
 
+async def test_in_doubt_only_a_thread_with_news_is_read(stage: Stage) -> None:
+    """What another process may have heard and not kept comes before what is said after it; quiet threads cost nothing."""
+    one = await stage.opened(opened_at=0)
+    quiet = await stage.opened(opened_at=0, number=2_000)
+    await unheard(stage, one, "to another process")
+    stage.parts.catching_up.doubt()
+    await stage.slack.say(DANA, "to this one", thread_ts=root_ts(one))
+    await stage.slack.say(DANA, "and this", thread_ts=root_ts(one))
+
+    await until(lambda: len(texts(stage)) == 3)
+    assert texts(stage) == ["to another process", "to this one", "and this"]
+    read = [call["args"]["ts"] for call in await stage.slack.calls("conversations.replies")]
+    assert root_ts(one) in read
+    assert root_ts(quiet) not in read
+
+
 async def test_a_thread_that_somebody_waits_for_is_read_next(stage: Stage) -> None:
     """News from one of many threads does not wait for all the others to be read."""
     many = [await stage.opened(opened_at=0, number=number) for number in range(2_000, 2_012)]

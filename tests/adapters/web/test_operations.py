@@ -267,14 +267,18 @@ class Flaky:
 
 
 async def test_a_store_that_failed_a_moment_ago_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    """The reason holds for five seconds after the last failure, though other units work, and names nobody."""
+    """The reason holds for five seconds after the last failure, though other units work, and names nobody; whoever
+    wants
+    to know of a failure is told at once.
+    """
     now = 0.0
     store, units = Flaky(), list[tuple[str, bool]]()
 
     def meter(kind: str, took_s: float, *, failed: bool) -> None:
         units.append((kind, failed))
 
-    watched = metered.MeteredStore(store, meter, monotonic=lambda: now)
+    told = list[str]()
+    watched = metered.MeteredStore(store, meter, on_failure=lambda: told.append("away"), monotonic=lambda: now)
     assert await watched.run(lambda _: 7) == 7
     assert watched.trouble == ""
     store.error = StoreUnavailable("the database failed: database or disk is full\nDETAIL: Kim said hello")
@@ -286,6 +290,7 @@ async def test_a_store_that_failed_a_moment_ago_says_why(caplog: pytest.LogCaptu
     now = 5.1
     await watched.run(lambda _: 7)
     assert watched.trouble == ""
+    assert told == ["away"]
     store.error = StoreUnavailable("conversation c-kim is no longer at epoch 3")
     with pytest.raises(StoreUnavailable):
         await watched.read(lambda _: 7)
