@@ -105,7 +105,7 @@ async def test_after_a_gap_a_thread_is_read_before_its_news(stage: Stage) -> Non
 
 
 async def test_in_doubt_only_a_thread_with_news_is_read(stage: Stage) -> None:
-    """What another process may have heard and not kept comes before what is said after it; quiet threads cost nothing."""
+    """What another process heard and did not keep comes before what is said after it; quiet threads are not read."""
     one = await stage.opened(opened_at=0)
     quiet = await stage.opened(opened_at=0, number=2_000)
     await unheard(stage, one, "to another process")
