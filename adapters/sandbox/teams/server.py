@@ -25,7 +25,8 @@ SHARED = Path(__file__).parent.parent / "slack" / "page" / "dom.js"
 MAX_BODY_BYTES = 40 * 1024 * 1024
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'"
+        "default-src 'self'; img-src 'self' https: http://127.0.0.1:* http://localhost:* data:; "
+        "object-src 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
