@@ -10,11 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from adapters import agents, directline, wiring
+from adapters import agents, desks, directline, wiring
 from adapters.shelf import Shelf, open_shelf
-from adapters.slack.config import SlackSettings
-from adapters.slack.parts import HUSH_WITHIN_S, SlackParts
-from adapters.slack.parts import create as create_slack
 from adapters.store.gauges import schema_of
 from adapters.store.schema import REVISIONS
 from adapters.web import control, draining, files, health, listening, openapi, operations
@@ -26,17 +23,16 @@ from bridge import routing
 from bridge.conversation import Conversation, Customer, FileRef
 from bridge.engine import Engine, EngineParts
 from bridge.envelope import HandoffEnvelope
-from bridge.errors import SettingsError
 from bridge.ids import ConversationId, CustomerId, SiteId
 from bridge.judging import House
-from bridge.letters import DeadLetters
-from bridge.pacing import Pace
-from bridge.ports import Agent, Clock, Desk
+from bridge.ports import Agent, Clock, Roster
 from bridge.settings import Settings
 from bridge.storage import Store
 
 log = logs.get(__name__)
 MAX_BODY_BYTES = 64 * 1024 * 1024
+HUSH_WITHIN_S = 4.0
+"""How long to wait for what the desks' vendors sent before a stop; they deliver again what was not acknowledged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,12 +83,10 @@ async def serving(
 ) -> AsyncIterator[Bridge]:
     """Open everything in the order of need, listen, and undo it in the reverse order.
 
-    The server listens before Slack is asked anything, so that customers are served while Slack is away. Raises
-    SettingsError, in one line, for an address that cannot be listened on, a store that cannot be opened and a rule that
-    cannot be read.
+    The server listens before a desk's vendor is asked anything, so that customers are served while Slack or Teams is
+    away. Raises SettingsError, in one line, for an address that cannot be listened on, a store that cannot be opened
+    and a rule that cannot be read.
     """
-    if settings.teams.app_id:
-        raise SettingsError("HANDOFF_TEAMS__APP_ID: Teams is not joined in this version yet; remove it")
     async with contextlib.AsyncExitStack() as stack:
         door = stack.enter_context(listening.door(settings.host, settings.port))
         settings = settings.model_copy(update={"port": door.getsockname()[1]})
@@ -102,28 +96,29 @@ async def serving(
             stack.push_async_callback(close)
         if more_routes is not None:
             more_routes(joined.app, joined.bridge)
-        stack.push_async_callback(joined.slack.stop)
+        stack.push_async_callback(joined.desks.stop)
         stack.push_async_callback(joined.bridge.engine.stop)
-        joined.bridge.engine.start([joined.desk])
+        joined.bridge.engine.start([MeteredDesk(parts.desk, joined.instruments.sent) for parts in joined.desks.all])
         await stack.enter_async_context(listening.listening(joined.app, door))
         _collect_garbage_from_here_on()
         stack.push_async_callback(_drain, joined)
         await asyncio.to_thread(joined.house.triggers.read_rules)
-        await joined.slack.start()
-        log.info("listening", url=settings.public_url, mode=settings.slack.mode)
+        await joined.desks.start()
+        log.info("listening", url=settings.public_url, desks=[parts.desk.name for parts in joined.desks.all])
         yield joined.bridge
 
 
 async def _drain(joined: "_Joined") -> None:
     """Let the world see that this process stops, and others take over; then what is at hand is finished.
 
-    At most 10 s in all: 4 for Slack's payloads and the agent's runs, 1 for requests under way, 4 for posts, and 1 for
+    At most 10 s in all: 4 for the vendors' payloads and the agent's runs, 1 for requests under way, 4 for posts, and 1
+    for
     the rest. The address is listened on until then, so that all is answered.
     """
     loop = asyncio.get_running_loop()
     hushed_at = loop.time() + HUSH_WITHIN_S
     joined.bridge.engine.say_draining()
-    hushing = asyncio.create_task(joined.slack.hush())
+    hushing = asyncio.create_task(joined.desks.hush())
     await asyncio.gather(joined.bridge.directline.close(), joined.bridge.engine.drain())
     _, late = await asyncio.wait({hushing}, timeout=max(0.0, hushed_at - loop.time()))
     for task in late:
@@ -146,8 +141,8 @@ class _Joined:
     app: web.Application
     gate: draining.Gate
     house: House
-    slack: SlackParts
-    desk: Desk
+    desks: desks.Desks
+    instruments: Instruments
     agent: Agent
 
 
@@ -155,9 +150,7 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
     """Make the engine and the adapters around it. Opens nothing."""
     clock, kept, site, instruments = shelf.clock, shelf.files, SiteId(settings.site), Instruments()
     # What another process heard meanwhile comes again later: it must not come after what this one hears next.
-    store = MeteredStore(
-        shelf.store, instruments.unit, on_failure=lambda: slack.catching_up.doubt() if shelf.shared else None
-    )
+    store = MeteredStore(shelf.store, instruments.unit, on_failure=lambda: there.doubt() if shelf.shared else None)
     # Their library loads for a quarter of a second: that comes after the first answer.
     house = wiring.house(settings, rules_later=True)
     gate = draining.Gate(lambda: engine.draining)
@@ -172,7 +165,7 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
             house=house,
             agent=speaker,
             grace_ms=int(settings.unclear_grace_s * 1000),
-            pace=Pace(),
+            paces=desks.PACES,
             site=site,
             hints=shelf.hints,
             shared=shelf.shared,
@@ -180,16 +173,8 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
             meter=instruments.note,
         )
     )
-    slack = create_slack(
-        _slack(settings),
-        site=site,
-        receive=engine.receive,
-        lookup=engine.lookup,
-        files=kept,
-        queues={queue.name: queue for queue in house.directory.queues},
-        clock=clock,
-        dead_letters=DeadLetters(store, clock, engine.changed),
-        lease=engine.lease,
+    there = desks.create(
+        settings, engine=engine, store=store, files=kept, link=link, directory=house.directory, clock=clock
     )
     widget = directline.create(
         _directline(settings),
@@ -201,12 +186,12 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
         link=link,
         clock=clock,
     )
-    app.add_routes([*widget.routes, *slack.routes])
-    _add_control(app, settings, engine=engine, slack=slack, clock=clock, directory=house.directory)
-    _add_operations(app, settings, instruments, engine=engine, store=store, slack=slack, widget=widget, shelf=shelf)
+    app.add_routes([*widget.routes, *there.routes])
+    roster = desks.RosterByQueue(there, house.directory)
+    _add_control(app, settings, engine=engine, roster=roster, clock=clock, directory=house.directory)
+    _add_operations(app, settings, instruments, engine=engine, store=store, there=there, widget=widget, shelf=shelf)
     bridge = Bridge(url=settings.public_url, port=settings.port, engine=engine, store=store, directline=widget)
-    desk = MeteredDesk(slack.desk, instruments.sent)
-    return _Joined(bridge=bridge, app=app, gate=gate, house=house, slack=slack, desk=desk, agent=speaker)
+    return _Joined(bridge=bridge, app=app, gate=gate, house=house, desks=there, instruments=instruments, agent=speaker)
 
 
 def _add_operations(
@@ -216,7 +201,7 @@ def _add_operations(
     *,
     engine: Engine,
     store: MeteredStore,
-    slack: SlackParts,
+    there: desks.Desks,
     widget: directline.DirectLine,
     shelf: Shelf,
 ) -> None:
@@ -228,7 +213,8 @@ def _add_operations(
         engine=engine,
         store=store,
         clock=shelf.clock,
-        slack=slack.health,
+        slack=None if there.slack is None else there.slack.health,
+        teams=None if there.teams is None else there.teams.health,
         sockets=widget.sockets,
         schema=schema,
         known=REVISIONS,
@@ -242,7 +228,7 @@ def _add_control(
     settings: Settings,
     *,
     engine: Engine,
-    slack: SlackParts,
+    roster: Roster,
     clock: Clock,
     directory: routing.Directory,
 ) -> None:
@@ -255,7 +241,7 @@ def _add_control(
         return routing.route(envelope, nobody, directory, clock.now()).queue.name
 
     calls = control.Control(
-        site=site, receive=engine.receive, lookup=engine.lookup, clock=clock, roster=slack.roster, queue_for=queue_for
+        site=site, receive=engine.receive, lookup=engine.lookup, clock=clock, roster=roster, queue_for=queue_for
     )
     control.add_routes(app, calls, _access(settings))
 
@@ -278,19 +264,6 @@ def _agent(settings: Settings, link: Callable[[FileRef], str], clock: Clock) -> 
         name=section.name,
         link=link,
         now_s=lambda: clock.now() / 1000,
-    )
-
-
-def _slack(settings: Settings) -> SlackSettings:
-    section = settings.slack
-    return SlackSettings(
-        bot_token=section.bot_token.get_secret_value() if section.bot_token else "",
-        app_token=section.app_token.get_secret_value() if section.app_token else None,
-        signing_secret=section.signing_secret.get_secret_value() if section.signing_secret else None,
-        mode=section.mode,
-        api_url=section.api_url,
-        command=section.command,
-        call_timeout_s=settings.call_timeout_s,
     )
 
 

@@ -48,7 +48,7 @@ class EngineParts:
     """The ports that an engine joins.
 
     `shared`: other processes work on the store too, so what one process is enough for goes by leases. `reports` tell
-    what is wrong with the parts around it.
+    what is wrong with the parts around it. `paces` are those of desks that take more or less than Slack.
     """
 
     store: Store
@@ -57,7 +57,7 @@ class EngineParts:
     agent: Agent
     worker: str = field(default_factory=lambda: mint("w"))
     grace_ms: int = 15_000
-    pace: Pace = field(default_factory=Pace)
+    paces: Mapping[DeskName, Pace] = field(default_factory=dict)
     meter: Meter = unmetered
     site: SiteId = SiteId("main")
     hints: Hints | None = None
@@ -159,7 +159,7 @@ class Engine:
                     receive=self._deliver,
                     queue_labels=labels,
                     worker=self._parts.worker,
-                    pace=self._parts.pace,
+                    pace=self._parts.paces.get(desk.name, Pace()),
                     grace_ms=self._parts.grace_ms,
                 )
             )

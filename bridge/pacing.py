@@ -42,6 +42,7 @@ class Pace:
     """
 
     post_every_ms: int = 1000
+    posts_at_once: int = 1
     change_every_ms: int = 1500
     changes_at_once: int = 10
     """Ten and then one in 1.5 s are never more than 50 in a minute; somebody who takes a conversation sees it at once.
@@ -49,7 +50,9 @@ class Pace:
 
     def free_at(self, *, posts: bool, was_free_at: Millis, now: Millis) -> Millis:
         """Return when a budget that was free at `was_free_at` is free again after this use of it."""
-        every_ms, at_once = (self.post_every_ms, 1) if posts else (self.change_every_ms, self.changes_at_once)
+        every_ms, at_once = (
+            (self.post_every_ms, self.posts_at_once) if posts else (self.change_every_ms, self.changes_at_once)
+        )
         return Millis(max(was_free_at, now - (at_once - 1) * every_ms) + every_ms)
 
 

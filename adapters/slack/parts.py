@@ -24,8 +24,6 @@ from bridge.ports import Clock, Files, Lookup, Receive
 from bridge.routing import Queue
 
 log = logs.get("slack.parts")
-HUSH_WITHIN_S = 4.0
-"""How long to wait for what Slack sent before a stop; Slack delivers again what was not acknowledged."""
 HUSH_AGAIN_WITHIN_S = 1.0
 FIRST_ROUND_S = 3.0
 """How long the sockets wait for the threads to be read: what Slack delivers again comes after what it never delivered.

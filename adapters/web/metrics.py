@@ -34,6 +34,7 @@ READINGS = {
     "widget_sockets": "Sockets of customers' windows.",
     "slack_connections": "Socket Mode connections.",
     "slack_last_event_age_seconds": "Since Slack last sent anything; absent before the first. The least of all counts.",
+    "teams_last_event_age_seconds": "The same for Teams.",
 }
 
 

@@ -15,6 +15,7 @@ from bridge.engine import Engine, Trouble
 from bridge.errors import StoreUnavailable
 from bridge.ports import Clock
 
+Told = Callable[[], Awaitable[Mapping[str, object]]]
 YOUNG_S = 30.0
 """How long a process that has not reached Slack yet is kept from work; customers are served without Slack too."""
 
@@ -29,14 +30,16 @@ class Schema:
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """What is looked at. `slack` returns what `SlackParts.health` does, `sockets` the number of customers' windows,
-    `schema` that of the database (raises StoreUnavailable); `known` are the revisions of this version, oldest first.
+    """What is looked at. `slack` and `teams` return what `health` of their parts does (None: not configured), `sockets`
+    the number of customers' windows, `schema` that of the database (raises StoreUnavailable); `known` are the revisions
+    of this version, oldest first.
     """
 
     engine: Engine
     store: MeteredStore
     clock: Clock
-    slack: Callable[[], Awaitable[Mapping[str, object]]]
+    slack: Told | None
+    teams: Told | None
     sockets: Callable[[], int]
     schema: Callable[[], Awaitable[Schema]]
     known: Sequence[str]
@@ -60,17 +63,22 @@ def add_routes(app: web.Application, watched: Watched, *, instruments: Instrumen
         return newer(seen, watched.known)
 
     async def slack() -> str:
-        return slack_trouble(await watched.slack())
+        return "" if watched.slack is None else slack_trouble(await watched.slack())
 
     async def slack_at_start() -> str:
         return await slack() if time.monotonic() - began < YOUNG_S else ""
 
+    async def teams() -> str:
+        return "" if watched.teams is None else teams_trouble(await watched.teams())
+
     async def readings() -> Mapping[str, float | None]:
-        told = await watched.slack()
+        slack = {} if watched.slack is None else await watched.slack()
+        teams = {} if watched.teams is None else await watched.teams()
         return {
             "widget_sockets": watched.sockets(),
-            "slack_connections": _number(told["connections"]),
-            "slack_last_event_age_seconds": _number(told["last_event_age_s"]),
+            "slack_connections": _number(slack.get("connections")),
+            "slack_last_event_age_seconds": _number(slack.get("last_event_age_s")),
+            "teams_last_event_age_seconds": _number(teams.get("last_event_age_s")),
         }
 
     def troubles() -> list[Trouble]:
@@ -79,7 +87,7 @@ def add_routes(app: web.Application, watched: Watched, *, instruments: Instrumen
     health.add_routes(
         app,
         probes={"store": store, "slack": slack_at_start},
-        watches={"slack": slack, "schema": ahead},
+        watches={"slack": slack, "teams": teams, "schema": ahead},
         troubles=troubles,
         config=watched.config,
         schema=watched.known[-1],
@@ -95,6 +103,14 @@ def slack_trouble(told: Mapping[str, object]) -> str:
     if told["connections"] == 0 and told.get("is_listener") is not False:
         return "no Socket Mode connection to Slack: posts wait, and what is said there is read when it is back"
     return ""
+
+
+def teams_trouble(told: Mapping[str, object]) -> str:
+    """Return what keeps the bridge from a team or channel, or ""."""
+    removed = told.get("removed")
+    if not isinstance(removed, Sequence) or not removed:
+        return ""
+    return f"the app was removed from {len(removed)} teams or channels, or they were deleted: what is for them waits"
 
 
 def newer(found: Schema, known: Sequence[str]) -> str:
