@@ -109,7 +109,7 @@ async def test_processes_that_die_again_do_not_repeat_it_for_ever(office: Office
         await office.another("w2", desk=deadly).step()
     await office.carry_all(3 * GRACE_S)
 
-    assert [part.again for post in deadly.messages.values() for part in post.parts] == [True]
+    assert [sent.kind for sent in deadly.sent] == [OutKind.POST]
     assert "one" not in [text for text, _ in labelled(office)]
     assert await office.dead() == 1
 
