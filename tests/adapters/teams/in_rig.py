@@ -184,9 +184,11 @@ async def staged(*, knows: Callable[[], Any] = remembered, **changes: Any) -> As
         host, port = runner.addresses[0][:2]
         url = f"http://{host}:{port}/api/messages"
         await teams.configure(endpoint=url)
-        yield Stage(sandbox, teams, ours, parts, door, book, facts, files, url, ledger)
-        await parts.stop()
-        await runner.cleanup()
+        try:
+            yield Stage(sandbox, teams, ours, parts, door, book, facts, files, url, ledger)
+        finally:
+            await runner.cleanup()
+            await parts.stop()
 
 
 async def nothing_known() -> DeskFacts:
