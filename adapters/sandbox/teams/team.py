@@ -173,4 +173,5 @@ def _fill(message: Message, activity: Json) -> None:
     message.summary = str(activity.get("summary") or "")
     message.importance = str(activity.get("importance") or "")
     message.activity = dict(activity)
-    message.flags = cards.flags_of(message.text, message.entities, message.cards)
+    marked_up = "" if message.text_format == "plain" else message.text
+    message.flags = cards.flags_of(marked_up, message.entities, message.cards)

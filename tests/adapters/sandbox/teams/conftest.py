@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
-from aiohttp import web
 
 from adapters.sandbox.teams.client import TeamsClient
 from adapters.sandbox.teams.sandbox import Sandbox
 from adapters.sandbox.teams.server import serving
 from adapters.sandbox.teams.settings import SandboxSettings
-from tests.adapters.sandbox.teams.rig import Bot, with_card
+from tests.adapters.sandbox.teams.rig import Bot, listening, with_card
 
 
 @pytest.fixture
@@ -29,20 +27,10 @@ async def teams(sandbox: Sandbox) -> AsyncIterator[TeamsClient]:
 
 
 @pytest.fixture
-async def bot(sandbox: Sandbox, teams: TeamsClient) -> AsyncIterator[Bot]:
+async def bot(teams: TeamsClient) -> AsyncIterator[Bot]:
     """A bot that is signed in and listens."""
-    async with aiohttp.ClientSession() as session:
-        calling = Bot(app=await teams.app(), session=session)
-        application = web.Application()
-        application.router.add_post("/api/messages", calling.receive)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        await teams.configure(endpoint=f"http://{host}:{port}/api/messages")
-        await calling.sign_in()
+    async with listening(teams) as calling:
         yield calling
-        await runner.cleanup()
 
 
 @pytest.fixture

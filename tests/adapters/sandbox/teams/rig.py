@@ -1,5 +1,7 @@
 """A bot that calls the sandbox's connector and hears what it is sent."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,7 +9,7 @@ import aiohttp
 import jwt
 from aiohttp import web
 
-from adapters.sandbox.teams.client import Json
+from adapters.sandbox.teams.client import Json, TeamsClient
 from adapters.sandbox.teams.people import SUPPORT
 from adapters.sandbox.teams.sandbox import Sandbox
 
@@ -68,6 +70,23 @@ class Bot:
         _, _, token = self.headers[at].partition(" ")
         key = jwt.PyJWKSet.from_dict(sandbox.keys.as_jwks())[jwt.get_unverified_header(token)["kid"]]
         return jwt.decode(token, key, algorithms=["RS256"], audience=self.app["app_id"])
+
+
+@asynccontextmanager
+async def listening(teams: TeamsClient) -> AsyncIterator[Bot]:
+    """A bot that is signed in and listens."""
+    async with aiohttp.ClientSession() as session:
+        bot = Bot(app=await teams.app(), session=session)
+        application = web.Application()
+        application.router.add_post("/api/messages", bot.receive)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        await teams.configure(endpoint=f"http://{host}:{port}/api/messages")
+        await bot.sign_in()
+        yield bot
+        await runner.cleanup()
 
 
 def card(*actions: Json, body: list[Json] | None = None, version: str = "1.4") -> Json:
