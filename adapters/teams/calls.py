@@ -7,6 +7,7 @@ https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connec
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -51,6 +52,16 @@ https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit.
 MEMBERS_PAGE = 200
 MEMBERS_MAX = 5_000
 MAX_GET_BYTES = 25 * 1024 * 1024
+FILE_HOSTS = (".sharepoint.com", ".sharepoint.us", ".sharepoint-mil.us", ".svc.ms")
+"""Where Microsoft keeps the files of teams."""
+
+
+class _Moved(CallFailed):
+    """What was asked for lies elsewhere."""
+
+    def __init__(self, method: str, to: str) -> None:
+        super().__init__(method, "redirected", Refused(reason="redirected", remedy=""))
+        self.to = to
 
 
 class TeamsCalls:
@@ -193,9 +204,31 @@ class TeamsCalls:
         raw = await self._read("graph", url, {"Authorization": f"Bearer {token}"}, MAX_GET_BYTES)
         return _object("graph", raw)
 
+    async def shared_file(self, address: str, *, max_bytes: int = MAX_GET_BYTES) -> bytes:
+        """Return a file of the team's SharePoint, where Graph is granted. Raises CallFailed, TooLarge.
+
+        Graph answers with a short-lived address that needs no token, and gets none
+        (https://learn.microsoft.com/graph/api/driveitem-get-content).
+        """
+        share = base64.urlsafe_b64encode(address.encode()).decode().rstrip("=")
+        base = self.settings.local.graph_url if self.settings.local is not None else GRAPH
+        url = f"{base.rstrip('/')}/v1.0/shares/u!{share}/driveItem/content"
+        headers = {"Authorization": f"Bearer {await self.tokens.get(GRAPH)}"}
+        try:
+            return await self._read("graph_file", url, headers, max_bytes)
+        except _Moved as moved:
+            to = urlsplit(moved.to)
+            if to.scheme != "https" or not (to.hostname or "").endswith(FILE_HOSTS):
+                raise CallFailed(
+                    "graph_file", "foreign_address", Refused(reason="foreign_address", remedy="")
+                ) from None
+            return await self._read("graph_file", moved.to, {}, max_bytes)
+
     async def _read(self, method: str, url: str, headers: Mapping[str, str], max_bytes: int) -> bytes:
         try:
             async with self._web().get(url, headers=headers, allow_redirects=False) as answer:
+                if answer.status in {301, 302, 303, 307, 308} and headers:
+                    raise _Moved(method, str(answer.headers.get("Location") or ""))
                 if answer.status != 200:
                     code = _graph_code(await answer.content.read(20_000))
                     raise answered(method, answer.status, code, answer.headers.get("Retry-After"))

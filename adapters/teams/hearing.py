@@ -36,6 +36,7 @@ FILES_STAY = (
     "Files in channels do not reach me, so the customer did not get yours. Paste a picture into the message itself, or "
     "send a link that the customer can open."
 )
+SOME_FILES_STAY = "Not everything that the message refers to could be passed on; send the rest again."
 FILES_PER_MESSAGE = 10
 
 
@@ -217,8 +218,30 @@ class Hearing:
             first = f"Only the first {FILES_PER_MESSAGE} pictures can be passed on; send the others again."
             await self._voice.remark(thread, first)
         if spoken.reading.files:
-            await self._voice.remark(thread, FILES_STAY)
+            kept += await self._shared(spoken, thread)
         return tuple(kept)
+
+    async def _shared(self, spoken: wire.Spoken, thread: Thread) -> list[FileRef]:
+        """Fetch the files that a message refers to, through Graph where that is granted."""
+        group = self._facts.known.get(known.aad_group(spoken.team), "")
+        if not self._settings.graph or not group:
+            await self._voice.remark(thread, FILES_STAY)
+            return []
+        kept: list[FileRef] = []
+        try:
+            where = (group, spoken.channel, spoken.root, spoken.activity)
+            found = await self._downloads.shared(*where, spoken.reading.files)
+        except NotTaken as reason:
+            await self._voice.remark(thread, f"A file cannot be passed on: {reason}.")
+            return []
+        for file in found[:FILES_PER_MESSAGE]:
+            try:
+                kept.append(await self._downloads.fetch_shared(file))
+            except NotTaken as reason:
+                await self._voice.remark(thread, f"The file {file.name} cannot be passed on: {reason}.")
+        if len(found) > FILES_PER_MESSAGE or len(found) < len(spoken.reading.files):
+            await self._voice.remark(thread, SOME_FILES_STAY)
+        return kept
 
     async def _answer(self, receipt: Receipt, operator: Operator, thread: Thread) -> None:
         if receipt.status == "refused" and receipt.sentence:

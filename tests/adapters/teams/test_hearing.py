@@ -331,6 +331,30 @@ async def test_a_file_is_never_dropped_in_silence(stage: Stage) -> None:
     await stage.told(one, FILES_STAY[:40])
 
 
+async def test_where_graph_is_granted_files_go_along() -> None:
+    """Found by Graph, fetched from the team's SharePoint, kept by us; nothing is said about staying behind."""
+    async with staged(graph=True) as stage:
+        await stage.teams.rules(graph=True)
+        one = await stage.opened()
+        await stage.teams.attach(DANA, "plan.pdf", b"%PDF-1.7 plan", "here is the plan", root=root(one))
+
+        heard = await stage.door.first(OperatorSaid)
+        assert [(file.name, file.media_type, file.size_bytes) for file in heard.files] == [
+            ("plan.pdf", "application/pdf", 13)
+        ]
+        assert len(await stage.thread(one)) == 2
+
+
+async def test_a_grant_that_is_not_there_is_told() -> None:
+    """The settings say so, Graph says no: the words go on, the thread is told why the file does not."""
+    async with staged(graph=True) as stage:
+        one = await stage.opened()
+        await stage.teams.attach(DANA, "plan.pdf", b"%PDF-1.7 plan", "here is the plan", root=root(one))
+
+        assert (await stage.door.first(OperatorSaid)).files == ()
+        await stage.told(one, "Graph did not tell where it is")
+
+
 async def test_supervisors_are_told_from_members(stage: Stage) -> None:
     """By the list of the very queue."""
     one = await stage.opened()
