@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from aiohttp import web
 
@@ -92,6 +93,14 @@ class TeamsParts:
         }
 
 
+class _Core(TypedDict):
+    """What all need who bring something to the core."""
+
+    site: SiteId
+    receive: Receive
+    lookup: Lookup
+
+
 def create(
     settings: TeamsSettings,
     *,
@@ -110,36 +119,18 @@ def create(
     `queues` are those of all desks, by name; `link` makes a signed address of a file. `dead_letters` answers the
     buttons *Send again* and *It arrived*. All processes listen: Teams brings each activity to one of them.
     """
-    auth = Auth(settings, clock)
     calls = TeamsCalls(settings, facts)
     desk = TeamsDesk(calls=calls, files=files, clock=clock, facts=facts, link=link, queues=lookup.queues)
     roster = TeamsRoster(settings=settings, calls=calls, facts=facts, queues=queues, clock=clock)
     cards = Cards(site=site, desk=desk.name, receive=receive, lookup=lookup, clock=clock)
+    core = _Core(site=site, receive=receive, lookup=lookup)
+    downloads = Downloads(calls, files)
     hearing = Hearing(
-        site=site,
-        settings=settings,
-        voice=desk,
-        cards=cards,
-        roster=roster,
-        downloads=Downloads(calls, files),
-        facts=facts,
-        receive=receive,
-        lookup=lookup,
-        clock=clock,
+        **core, settings=settings, voice=desk, cards=cards, roster=roster, downloads=downloads, facts=facts, clock=clock
     )
-    acting = Acting(
-        site=site,
-        settings=settings,
-        desk=desk,
-        roster=roster,
-        receive=receive,
-        lookup=lookup,
-        clock=clock,
-        dead_letters=dead_letters,
-    )
-    installs = Installs(
-        site=site, desk=desk.name, voice=desk, cards=cards, facts=facts, roster=roster, receive=receive, lookup=lookup
-    )
+    acting = Acting(**core, settings=settings, desk=desk, roster=roster, clock=clock, dead_letters=dead_letters)
+    installs = Installs(**core, desk=desk.name, voice=desk, cards=cards, facts=facts, roster=roster)
+    auth = Auth(settings, clock)
     door = Door(settings=settings, hearing=hearing, acting=acting, installs=installs, auth=auth, clock=clock)
     return TeamsParts(
         desk=desk,
