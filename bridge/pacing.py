@@ -49,11 +49,14 @@ class Pace:
     """
 
     def free_at(self, *, posts: bool, was_free_at: Millis, now: Millis) -> Millis:
-        """Return when a budget that was free at `was_free_at` is free again after this use of it."""
+        """Return when a budget that was free at `was_free_at` is free again after this use of it.
+
+        Where several may leave at once this may lie in the past; the next use counts from there all the same.
+        """
         every_ms, at_once = (
             (self.post_every_ms, self.posts_at_once) if posts else (self.change_every_ms, self.changes_at_once)
         )
-        return Millis(max(was_free_at, now - (at_once - 1) * every_ms) + every_ms)
+        return Millis(max(was_free_at, now - (at_once - 1) * every_ms) + every_ms) if every_ms else was_free_at
 
 
 def posts(kind: OutKind, *, thread_is_open: bool) -> bool:

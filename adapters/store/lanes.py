@@ -223,7 +223,8 @@ class LaneUnits(LaneHeads):
         frozen = {"v_key": key, "v_now": now, "v_not_before": held[0]}
         if self._change_each(_FREEZE, [where | frozen | {"w_k": k} for k in ks]) != len(ks):
             raise ValueError(f"outs {list(ks)} of handoff {claim.handoff} are not all unsent")
-        if channel_free_at > now:
+        # Also a time that is past: where several may leave at once, it tells how many still may.
+        if channel_free_at > claim.free_at:
             self._channel(_REST_CHANGES if changes_only(claim) else _REST, claim, channel_free_at)
         return True
 

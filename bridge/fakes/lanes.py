@@ -133,7 +133,7 @@ class LaneUnits:
             frozen = replace(out, state=OutState.SENDING, key=key, attempt_at=now, not_before=Millis(until))
             self._journal.put_out(frozen)
         self._keep(replace(lane, lease_until=until))
-        if channel_free_at <= now:
+        if channel_free_at <= claim.free_at:
             return True
         if changes_only(claim):
             self._rest_changes(lane, channel_free_at)
