@@ -16,8 +16,10 @@ from tests.journeys.races import StreamingAgent, take_over
 from tests.journeys.world import Customer, World
 
 CHANNELS = (SUPPORT, *(more_channel(number) for number in range(1, 16)))
-PAUSE_S = (1.0, 3.0)
-"""Between two lines of one person. An operator's that reach different processes within 0.4 s have no order."""
+PAUSE_S = (2.0, 4.0)
+"""Between two lines of one person. Two that an operator sends to different processes keep their order unless one of
+these is later than the other by the pause.
+"""
 ARRIVED_WITHIN_S = 120.0
 GRACE_S = 5
 

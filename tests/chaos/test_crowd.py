@@ -7,8 +7,9 @@ import pytest
 from tests.chaos.crowd import crowd
 
 LINES, TALKS = 1_000, 40
-FAIR = 0.4
-"""The least part of an equal share that a process must have had."""
+FAIR = 0.2
+"""The least part of an equal share that a process must have had. A balancer spreads connections, not the work on them.
+"""
 
 
 @pytest.mark.timeout(300)
