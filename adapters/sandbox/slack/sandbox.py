@@ -6,11 +6,11 @@ from collections.abc import Callable
 import aiohttp
 from aiohttp import web
 
+from adapters.sandbox.live import Live
 from adapters.sandbox.slack.delivery import Delivery
 from adapters.sandbox.slack.events import HttpDelivery
 from adapters.sandbox.slack.faults import FaultTable
 from adapters.sandbox.slack.journal import Journal
-from adapters.sandbox.slack.live import Live
 from adapters.sandbox.slack.modals import Modals
 from adapters.sandbox.slack.pacing import PostBudget
 from adapters.sandbox.slack.people import Cast

@@ -37,14 +37,14 @@ def serve(target: str, call: Call, *, audience: str = CONNECTOR_AUDIENCE) -> Han
             body = await _body(request)
             channel = _channel(request, body)
             fault = sandbox.faults.take(target, channel)
-            await _before(fault)
+            await strike_before(fault)
             wait_s = sandbox.budget.take(target, channel)
             if wait_s is not None:
                 raise Throttled(wait_s)
             status, answer = call(sandbox, request, body)
-            await _after(fault)
+            await strike_after(fault)
         except TeamsError as error:
-            return _refused(sandbox, request, target, body, error)
+            return refused(sandbox, request, target, body, error)
         sandbox.journal.called(target, request.path, body, status=status, error="")
         if isinstance(answer, bytes):
             return web.Response(body=answer, status=status, content_type=_kind(answer))
@@ -68,7 +68,7 @@ async def _body(request: web.Request) -> Json:
 
 
 def _channel(request: web.Request, body: Json) -> str:
-    conversation = request.match_info.get("conversation", "")
+    conversation = request.match_info.get("conversation") or request.match_info.get("channel", "")
     if conversation:
         return split_conversation(conversation)[0]
     data = body.get("channelData")
@@ -76,7 +76,8 @@ def _channel(request: web.Request, body: Json) -> str:
     return str(channel.get("id", "")) if isinstance(channel, dict) else ""
 
 
-def _refused(sandbox: Sandbox, request: web.Request, target: str, body: Json, error: TeamsError) -> web.StreamResponse:
+def refused(sandbox: Sandbox, request: web.Request, target: str, body: Json, error: TeamsError) -> web.StreamResponse:
+    """Answer a refused call, or cut its connection."""
     sandbox.journal.called(target, request.path, body, status=error.status, error=error.code)
     if error.status == 0:
         if request.transport is not None:
@@ -92,7 +93,8 @@ def _refused(sandbox: Sandbox, request: web.Request, target: str, body: Json, er
     return web.json_response(error.as_json(), status=error.status, headers=headers)
 
 
-async def _before(fault: Fault | None) -> None:
+async def strike_before(fault: Fault | None) -> None:
+    """Fail or wait before a call has any effect. Raises TeamsError, with status 0 for a connection to be cut."""
     if fault is None:
         return
     match fault.kind:
@@ -106,7 +108,8 @@ async def _before(fault: Fault | None) -> None:
             await asyncio.sleep(fault.after_s)
 
 
-async def _after(fault: Fault | None) -> None:
+async def strike_after(fault: Fault | None) -> None:
+    """Fail or wait once a call has been applied. Raises TeamsError."""
     if fault is None:
         return
     match fault.kind:

@@ -65,10 +65,7 @@ async def act(request: web.Request) -> web.Response:
 
 
 async def deliver(request: web.Request) -> web.Response:
-    """Send any `activity` (an object, or a string as it is) to the bot with a `token` of some kind; say what it said.
-
-    Without an activity it is one of Dana's, in General.
-    """
+    """Send the bot any `activity` (an object, or a string as it is) with a `token` of some kind; say what it said."""
     sandbox, body = request.app[SANDBOX], await _body(request)
     if not sandbox.settings.endpoint:
         raise ActRefused("no_endpoint", "the bot's endpoint is not set")

@@ -13,7 +13,10 @@ from adapters.sandbox.teams.records import ActRefused, Json
 EVENTS = "events"
 """The target that stands for deliveries to the bot."""
 
-CALLS = ("create", "send", "update", "delete", "members", "team", "attachment", "graph", "token")
+TOKEN = "token"
+"""The target that stands for signing in: another service, so it has faults of its own."""
+
+CALLS = ("create", "send", "update", "delete", "members", "team", "attachment", "graph", TOKEN)
 
 
 class FaultKind(StrEnum):
@@ -37,7 +40,7 @@ CALL_KINDS = (frozenset(FaultKind) - EVENT_KINDS) | {FaultKind.DELAY}
 
 @dataclass(kw_only=True, slots=True)
 class Fault:
-    """One switch. `target` is one of `CALLS`, `"*"` for every call, or `"events"`.
+    """One switch. `target` is one of `CALLS`, `"*"` for every call but signing in, or `"events"`.
 
     `status` and `code` are what the HTTP kinds answer. With a `channel` it hits only what concerns that channel.
     """
@@ -91,7 +94,7 @@ class FaultTable:
         for fault in self.faults:
             if fault.channel and fault.channel != channel:
                 continue
-            if fault.target != target and (fault.target != "*" or target == EVENTS):
+            if fault.target != target and (fault.target != "*" or target in {EVENTS, TOKEN}):
                 continue
             if self.chance.random() >= fault.probability:
                 continue

@@ -10,9 +10,10 @@ import uuid
 
 from aiohttp import web
 
+from adapters.sandbox.teams.call import refused, strike_after, strike_before
 from adapters.sandbox.teams.grants import CONNECTOR_AUDIENCE, GRAPH_AUDIENCE, Grant
 from adapters.sandbox.teams.keys import ISSUER
-from adapters.sandbox.teams.records import Json
+from adapters.sandbox.teams.records import Json, TeamsError
 from adapters.sandbox.teams.sandbox import SANDBOX, Sandbox
 
 
@@ -70,11 +71,22 @@ async def token(request: web.Request) -> web.StreamResponse:
     """Issue a token for client credentials, or say in Entra's words why not."""
     sandbox, tenant = request.app[SANDBOX], request.match_info["tenant"]
     form = {name: str(value) for name, value in (await request.post()).items()}
-    refusal = _refusal(sandbox, tenant, form)
+    fault = sandbox.faults.take("token")
     shown = {name: value for name, value in form.items() if name not in {"client_secret", "client_assertion"}}
+    try:
+        await strike_before(fault)
+        answer = _issue(sandbox, tenant, form, shown, request.path)
+        await strike_after(fault)
+    except TeamsError as error:
+        return refused(sandbox, request, "token", shown, error)
+    return answer
+
+
+def _issue(sandbox: Sandbox, tenant: str, form: dict[str, str], shown: Json, path: str) -> web.Response:
+    refusal = _refusal(sandbox, tenant, form)
     if refusal is not None:
         status, body = refusal
-        sandbox.journal.called("token", request.path, shown, status=status, error=body["error_description"][:40])
+        sandbox.journal.called("token", path, shown, status=status, error=body["error_description"][:40])
         return web.json_response(body, status=status)
     audience = GRAPH_AUDIENCE if form["scope"].startswith(GRAPH_AUDIENCE) else CONNECTOR_AUDIENCE
     life_s = sandbox.rules.token_life_s
@@ -86,7 +98,7 @@ async def token(request: web.Request) -> web.StreamResponse:
         issuer=f"https://sts.windows.net/{tenant}/",
     )
     sandbox.grants.tokens[text] = Grant(audience=audience, expires_at=sandbox.now() + life_s)
-    sandbox.journal.called("token", request.path, shown, status=200, error="")
+    sandbox.journal.called("token", path, shown, status=200, error="")
     answer = {"token_type": "Bearer", "expires_in": int(life_s), "ext_expires_in": int(life_s), "access_token": text}
     return web.json_response(answer, headers={"Cache-Control": "no-store"})
 

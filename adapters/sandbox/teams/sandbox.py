@@ -6,7 +6,7 @@ from collections.abc import Callable
 import aiohttp
 from aiohttp import web
 
-from adapters.sandbox.slack.live import Live
+from adapters.sandbox.live import Live
 from adapters.sandbox.teams.delivery import Delivery
 from adapters.sandbox.teams.faults import FaultTable
 from adapters.sandbox.teams.grants import Grants

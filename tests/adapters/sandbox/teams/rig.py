@@ -1,5 +1,6 @@
 """A bot that calls the sandbox's connector and hears what it is sent."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,12 +19,13 @@ from adapters.sandbox.teams.sandbox import Sandbox
 class Bot:
     """A bot: calls the connector with a token, and notes what its endpoint is sent.
 
-    `statuses` and `answers` are given out first, then 200 without a body.
+    `statuses` and `answers` are given out first, then 200 without a body; each answer takes `rest_s`.
     """
 
     app: Json
     session: aiohttp.ClientSession
     token: str = ""
+    rest_s: float = 0.0
     statuses: list[int] = field(default_factory=list)
     answers: list[Json] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
@@ -33,6 +35,7 @@ class Bot:
     async def receive(self, request: web.Request) -> web.Response:
         self.heard.append(await request.json())
         self.headers.append(request.headers.get("Authorization", ""))
+        await asyncio.sleep(self.rest_s)
         status = self.statuses.pop(0) if self.statuses else 200
         is_invoke = self.heard[-1]["type"] == "invoke"
         if is_invoke and status == 200 and self.answers:

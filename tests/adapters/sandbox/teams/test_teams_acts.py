@@ -19,6 +19,7 @@ from adapters.sandbox.teams.people import (
     TEAM,
     TENANT,
 )
+from adapters.sandbox.teams.sandbox import Sandbox
 from tests.adapters.sandbox.teams.rig import Bot
 
 PNG = base64.b64decode(
@@ -223,3 +224,12 @@ async def test_wrong_acts_say_what_there_is(teams: TeamsClient) -> None:
         await teams.rules(speed=1)
     with pytest.raises(SandboxRefusal, match="invalid_fault"):
         await teams.fault("events", "http_after")
+
+
+async def test_a_slow_bot_hears_it_again(sandbox: Sandbox, bot: Bot, teams: TeamsClient, root: str) -> None:
+    """What is not answered in time counts as not delivered and comes again, the same."""
+    sandbox.settings.answer_timeout_s = 0.05
+    bot.rest_s = 0.2
+    said = await teams.say(DANA, "hello", root=root)
+    attempts = await teams.delivered("message", 2)
+    assert [(each["id"], each["status"], each["reason"]) for each in attempts[:2]] == [(said, 0, "timeout")] * 2

@@ -56,6 +56,14 @@ async def test_calls_need_a_token_of_the_right_kind_and_age(bot: Bot, teams: Tea
     assert (await bot.open(with_card()))[0] == 401
 
 
+async def test_signing_in_can_fail_as_anything_else(bot: Bot, teams: TeamsClient) -> None:
+    """The token endpoint has outages too, and is well afterwards."""
+    await teams.fault("token", "http_before", status=503)
+    async with bot.session.post(f"{bot.app['authority_url']}/{TENANT}/oauth2/v2.0/token", data={}) as answer:
+        assert answer.status == 503
+    assert (await bot.sign_in())["status"] == 200
+
+
 class _Plainly(requests.Session):
     """What MSAL sends by, in this test: to the same address without TLS."""
 

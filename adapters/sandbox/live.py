@@ -2,10 +2,16 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
-from adapters.sandbox.slack.records import Change, Json
+Json = dict[str, Any]
+"""A JSON object on the wire."""
+
+Change = Callable[[], Json]
+"""Describes something that changed, for the page."""
 
 
 class Live:
