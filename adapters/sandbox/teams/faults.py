@@ -13,10 +13,10 @@ from adapters.sandbox.teams.records import ActRefused, Json
 EVENTS = "events"
 """The target that stands for deliveries to the bot."""
 
-TOKEN = "token"
+SIGN_IN = "token"
 """The target that stands for signing in: another service, so it has faults of its own."""
 
-CALLS = ("create", "send", "update", "delete", "members", "team", "attachment", "graph", TOKEN)
+CALLS = ("create", "send", "update", "delete", "members", "team", "attachment", "graph", SIGN_IN)
 
 
 class FaultKind(StrEnum):
@@ -94,7 +94,7 @@ class FaultTable:
         for fault in self.faults:
             if fault.channel and fault.channel != channel:
                 continue
-            if fault.target != target and (fault.target != "*" or target in {EVENTS, TOKEN}):
+            if fault.target != target and (fault.target != "*" or target in {EVENTS, SIGN_IN}):
                 continue
             if self.chance.random() >= fault.probability:
                 continue
