@@ -166,17 +166,30 @@ def settings() -> None:
 
 @app.command()
 def doctor(
+    *,
     config: ConfigOption = None,
     timeout_s: Annotated[float, typer.Option(help="How long one check may take.", min=1)] = 10,
+    post: Annotated[
+        bool, typer.Option("--post", help="Also post a labelled test thread, wait for its echo, and remove it.")
+    ] = False,
+    person_s: Annotated[
+        float, typer.Option(help="With --post: how long to wait for a person's answer in Teams.", min=0)
+    ] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check settings, Slack, the clock and the public address, each with its remedy. Changes nothing."""
-    from adapters import doctor as clinic
+    """Check settings, Slack or Teams, the clock and the public address, each with its remedy.
+
+    Ends with status 1 if anything is bad. Posts nothing without --post.
+    """
     from adapters import manifest_slack as maker
+    from adapters.doctor import clinic
+    from adapters.doctor.slack import Scopes
     from bridge.settings import load
 
     settings = load(file=config, for_="serve")
-    scopes = clinic.Scopes(required=frozenset(maker.SCOPES), optional=maker.OPTIONAL_SCOPES)
-    if not asyncio.run(clinic.examine(settings, scopes, timeout_s=timeout_s)):
+    scopes = Scopes(required=frozenset(maker.SCOPES), optional=maker.OPTIONAL_SCOPES)
+    wishes = clinic.Wishes(timeout_s=timeout_s, post=post, person_s=person_s, json=as_json)
+    if not asyncio.run(clinic.examine(settings, scopes, wishes)):
         raise typer.Exit(1)
 
 

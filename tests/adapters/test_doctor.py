@@ -14,7 +14,10 @@ from aiohttp.test_utils import TestServer
 from rich.console import Console
 from slack_sdk.signature import SignatureVerifier
 
-from adapters import doctor, manifest_slack
+from adapters import manifest_slack
+from adapters.doctor import clinic
+from adapters.doctor import slack as on_slack
+from adapters.doctor.findings import Finding
 from adapters.sandbox.client import Workspace
 from adapters.sandbox.slack.people import BILLING, PARTNERS, SUPPORT
 from adapters.sandbox.slack.sandbox import Sandbox
@@ -23,8 +26,9 @@ from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
 from adapters.web import health
 from bridge.settings import Settings, load
 
-SCOPES = doctor.Scopes(required=frozenset(manifest_slack.SCOPES), optional=manifest_slack.OPTIONAL_SCOPES)
-Findings = dict[str, list[doctor.Finding]]
+SCOPES = on_slack.Scopes(required=frozenset(manifest_slack.SCOPES), optional=manifest_slack.OPTIONAL_SCOPES)
+WISHES = clinic.Wishes(timeout_s=5)
+Findings = dict[str, list[Finding]]
 
 
 @pytest.fixture
@@ -80,7 +84,7 @@ async def examined(settings: Settings) -> Findings:
     """Everything that is found, by subject."""
     found: Findings = {}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
-        async for finding in doctor.findings(settings, SCOPES, http):
+        async for finding in clinic.look(settings, SCOPES, http, clinic.Wishes()):
             found.setdefault(finding.subject, []).append(finding)
     return found
 
@@ -174,7 +178,7 @@ async def test_each_channel_is_looked_at(settings: Callable[..., Settings]) -> N
 @pytest.mark.parametrize("info,words", [({"is_archived": True}, "archived"), ({"is_member": False}, "not in #x")])
 def test_a_channel_where_nothing_could_be_posted_is_bad(info: dict[str, object], words: str) -> None:
     """Archived, or the app was never invited: the remedy says what to do."""
-    finding = doctor.channel_finding("queue", {"ok": True, "channel": {"name": "x", "is_member": True, **info}})
+    finding = on_slack.channel_finding("queue", {"ok": True, "channel": {"name": "x", "is_member": True, **info}})
 
     assert finding.verdict == "bad"
     assert words in finding.detail
@@ -184,7 +188,7 @@ def test_a_channel_where_nothing_could_be_posted_is_bad(info: dict[str, object],
 @pytest.mark.parametrize("skew_s,verdict", [(0, "good"), (30, "good"), (300, "bad"), (-300, "bad")])
 def test_the_clock_is_compared_with_slacks(skew_s: int, verdict: str) -> None:
     """Five minutes beside Slack's clock and every signature is refused."""
-    finding = doctor.clock_finding({"Date": formatdate(time.time() - skew_s, usegmt=True)})
+    finding = on_slack.clock_finding({"Date": formatdate(time.time() - skew_s, usegmt=True)})
 
     assert finding.verdict == verdict
 
@@ -228,10 +232,30 @@ async def test_it_prints_each_finding_with_its_remedy(settings: Callable[..., Se
     text = io.StringIO()
     console = Console(file=text, width=200, markup=False, highlight=False)
 
-    fine = await doctor.examine(settings(), SCOPES, timeout_s=5, console=console)
-    broken = await doctor.examine(settings(channels=("C0NOWHERE",)), SCOPES, timeout_s=5, console=console)
+    fine = await clinic.examine(settings(), SCOPES, WISHES, console=console)
+    broken = await clinic.examine(settings(channels=("C0NOWHERE",)), SCOPES, WISHES, console=console)
 
     assert (fine, broken) == (True, False)
     assert "good  Slack scopes: all that is needed" in text.getvalue()
     assert "bad   queue support, channel C0NOWHERE: channel_not_found" in text.getvalue()
     assert text.getvalue().endswith("Mend what is bad, then run this again.\n")
+
+
+async def test_programs_get_one_json_object(settings: Callable[..., Settings]) -> None:
+    """With --json there is one document with every finding and the verdict of the whole, and no token in it."""
+    text = io.StringIO()
+    console = Console(file=text, width=80, markup=False, highlight=False)
+
+    fine = await clinic.examine(
+        settings(HANDOFF_SLACK__BOT_TOKEN="xoxb-canary"),
+        SCOPES,
+        clinic.Wishes(timeout_s=5, json=True),
+        console=console,
+    )
+    told = json.loads(text.getvalue())
+
+    assert (fine, told["ok"]) == (False, False)
+    assert {"verdict", "subject", "detail", "remedy"} == set(told["findings"][0])
+    [token] = [finding for finding in told["findings"] if finding["subject"] == "Slack bot token"]
+    assert (token["verdict"], token["detail"], bool(token["remedy"])) == ("bad", "invalid_auth", True)
+    assert "canary" not in text.getvalue()

@@ -1,31 +1,17 @@
-"""What `handoff-bridge doctor` checks before go-live. It only reads: no message is posted, nothing is kept."""
+"""What the doctor asks Slack: tokens, granted scopes, the clock, the queues' channels. It only reads."""
 
-import hashlib
-import hmac
-import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
-from rich.console import Console
 
+from adapters.doctor.findings import Finding, Verdict
 from bridge.settings import Settings
 
-Verdict = Literal["good", "warn", "bad"]
 MAX_CLOCK_SKEW_S = 60
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing that was looked at. `remedy` says what to do, or is empty."""
-
-    verdict: Verdict
-    subject: str
-    detail: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,40 +31,25 @@ class Slack:
         self._settings = settings.slack
 
     async def call(
-        self, method: str, *, app_token: bool = False, **fields: str
+        self, method: str, *, fields: Mapping[str, str] | None = None, app_token: bool = False
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
         """Return the answer and its headers; `{"ok": False, "error": ...}` also for a network that fails."""
         token = self._settings.app_token if app_token else self._settings.bot_token
         headers = {"Authorization": f"Bearer {token.get_secret_value() if token else ''}"}
         try:
-            async with self._http.post(self._settings.api_url + method, data=fields, headers=headers) as answer:
+            async with self._http.post(self._settings.api_url + method, data=fields or {}, headers=headers) as answer:
                 body = await answer.json(content_type=None)
                 return (body if isinstance(body, dict) else {"ok": False, "error": "unreadable"}), answer.headers
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return {"ok": False, "error": f"unreachable ({type(error).__name__})"}, {}
 
 
-async def examine(settings: Settings, scopes: Scopes, *, timeout_s: float, console: Console | None = None) -> bool:
-    """Print every finding as it comes. Return whether nothing is bad. Blocks for the network, one check at a time."""
-    out = console or Console(highlight=False, markup=False)
-    fine = True
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_s)) as http:
-        async for finding in findings(settings, scopes, http):
-            fine = fine and finding.verdict != "bad"
-            out.print(f"{finding.verdict:4}  {finding.subject}: {finding.detail}", soft_wrap=True)
-            if finding.remedy:
-                out.print(f"      {finding.remedy}", soft_wrap=True)
-    out.print("All is well." if fine else "Mend what is bad, then run this again.")
-    return fine
-
-
 async def findings(settings: Settings, scopes: Scopes, http: aiohttp.ClientSession) -> AsyncIterator[Finding]:
-    """Look at one thing after the other; what cannot work after a failure is left out."""
-    yield Finding(verdict="good", subject="settings", detail="complete, no contradiction")
+    """Look at tokens, scopes, the clock and the queues' channels."""
     slack = Slack(http, settings)
     who, headers = await slack.call("auth.test")
     if not who.get("ok"):
-        yield _refused("Slack bot token", str(who.get("error")))
+        yield refused("Slack bot token", str(who.get("error")))
     else:
         yield Finding(verdict="good", subject="Slack bot token", detail=f"{who.get('user')} in {who.get('team')}")
         for finding in (*_scopes(settings, scopes, headers), clock_finding(headers)):
@@ -87,17 +58,10 @@ async def findings(settings: Settings, scopes: Scopes, http: aiohttp.ClientSessi
             yield finding
     if settings.slack.mode == "socket":
         yield await _socket_mode(slack)
-    async for finding in _address(settings, http):
-        yield finding
-    yield Finding(
-        verdict="warn",
-        subject="end to end",
-        detail="not proven: this version posts nothing by itself",
-        remedy="Write in the widget, ask for a person, answer in Slack.",
-    )
 
 
-def _refused(subject: str, error: str) -> Finding:
+def refused(subject: str, error: str) -> Finding:
+    """Return what Slack's own word for a failure means. Pure."""
     remedies = {
         "invalid_auth": "Copy the token again from the app's page; it belongs to another app or was revoked.",
         "not_authed": "The token is empty.",
@@ -126,7 +90,7 @@ def _scopes(settings: Settings, scopes: Scopes, headers: Mapping[str, str]) -> l
         )
     else:
         found.append(Finding(verdict="good", subject="Slack scopes", detail="all that is needed"))
-    queues = settings.queues
+    queues = [queue for queue in settings.queues if queue.desk == "slack"]
     wanted = {
         "users:read.email": any("@" in person for queue in queues for person in (*queue.operators, *queue.supervisors)),
         "usergroups:read": any(queue.user_group for queue in queues),
@@ -160,8 +124,8 @@ def clock_finding(headers: Mapping[str, str]) -> Finding:
 
 async def _channels(settings: Settings, slack: Slack) -> AsyncIterator[Finding]:
     for queue in settings.queues:
-        for channel in queue.channels:
-            answer, _ = await slack.call("conversations.info", channel=channel)
+        for channel in queue.channels if queue.desk == "slack" else ():
+            answer, _ = await slack.call("conversations.info", fields={"channel": channel})
             yield channel_finding(f"queue {queue.name}, channel {channel}", answer)
 
 
@@ -174,7 +138,7 @@ def channel_finding(subject: str, answer: Mapping[str, Any]) -> Finding:
         return (
             Finding(verdict="bad", subject=subject, detail=error, remedy=remedy)
             if error == "channel_not_found"
-            else _refused(subject, error)
+            else refused(subject, error)
         )
     name = f"#{info.get('name')}"
     if info.get("is_archived"):
@@ -196,61 +160,4 @@ async def _socket_mode(slack: Slack) -> Finding:
     answer, _ = await slack.call("apps.connections.open", app_token=True)
     if answer.get("ok"):
         return Finding(verdict="good", subject="Slack app token", detail="Socket Mode can be opened")
-    return _refused("Slack app token", str(answer.get("error")))
-
-
-async def _address(settings: Settings, http: aiohttp.ClientSession) -> AsyncIterator[Finding]:
-    base = settings.public_url
-    try:
-        async with http.get(f"{base}/healthz") as answer:
-            alive = answer.status == 200
-            detail = f"{base} answers {answer.status}"
-    except (aiohttp.ClientError, TimeoutError) as error:
-        alive, detail = False, f"{base} does not answer ({type(error).__name__})"
-    if not alive:
-        remedy = "Start handoff-bridge serve, and let the proxy pass everything on to it."
-        yield Finding(verdict="bad", subject="public address", detail=detail, remedy=remedy)
-        return
-    yield Finding(verdict="good", subject="public address", detail=detail)
-    yield await _upgrade(base, http)
-    if settings.slack.mode == "http":
-        async for finding in _signature(settings, http):
-            yield finding
-
-
-async def _upgrade(base: str, http: aiohttp.ClientSession) -> Finding:
-    try:
-        async with http.ws_connect(f"{base}/healthz/socket") as socket:
-            await socket.receive_str()
-        return Finding(verdict="good", subject="WebSocket", detail="upgrades")
-    except (aiohttp.ClientError, TimeoutError, TypeError) as error:
-        remedy = "Let the proxy pass Upgrade and Connection on, unbuffered, idle for 30 s or more."
-        return Finding(verdict="bad", subject="WebSocket", detail=f"no upgrade ({type(error).__name__})", remedy=remedy)
-
-
-async def _signature(settings: Settings, http: aiohttp.ClientSession) -> AsyncIterator[Finding]:
-    """Slack's own greeting, signed as Slack signs, must be answered; unsigned it must not."""
-    secret = settings.slack.signing_secret
-    body = json.dumps({"type": "url_verification", "challenge": "doctor"})
-    stamp = str(int(time.time()))
-    digest = hmac.new(
-        (secret.get_secret_value() if secret else "").encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256
-    )
-    signed = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={digest.hexdigest()}"}
-    for headers, wanted, words in ((signed, 200, "a signed request"), ({}, 401, "an unsigned request")):
-        try:
-            async with http.post(
-                f"{settings.public_url}/slack/events",
-                data=body,
-                headers={"Content-Type": "application/json", **headers},
-            ) as answer:
-                status = answer.status
-        except (aiohttp.ClientError, TimeoutError):
-            status = 0
-        remedy = "The proxy must pass body and headers on unchanged, and serve must run with the same signing secret."
-        yield Finding(
-            verdict="good" if status == wanted else "bad",
-            subject="Slack signature",
-            detail=f"{words} is answered with {status}",
-            remedy="" if status == wanted else remedy,
-        )
+    return refused("Slack app token", str(answer.get("error")))
