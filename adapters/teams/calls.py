@@ -9,6 +9,7 @@ https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connec
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
@@ -77,6 +78,9 @@ class TeamsCalls:
         self._bearer = _Bearer()
         self._session: aiohttp.ClientSession | None = None
         self._next_at = 0.0
+        for name in ("msal", "msrest", "urllib3"):
+            # They print whole requests at DEBUG; people's texts and tokens do not belong into logs.
+            logging.getLogger(name).setLevel(logging.WARNING)
 
     @property
     def service_url(self) -> str:
@@ -262,7 +266,10 @@ class TeamsCalls:
         except TimeoutError:
             raise (unreachable(method, "busy") if running.cancel() else unclear(method, "timeout")) from None
         except ErrorResponseException as error:
-            raise _refused(method, error) from None
+            failed = _refused(method, error)
+            if error.response.status_code == 401:
+                self.tokens.forget()
+            raise failed from None
         except (ClientRequestError, requests.RequestException) as error:
             raise _broken(method, error) from None
         except (CallFailed, asyncio.CancelledError, CancelledError):
@@ -297,8 +304,8 @@ class TeamsCalls:
         """Close the connections. May be called twice; a call that is under way ends by its time-out."""
         if self._session is not None:
             await self._session.close()
-        for client in self._clients.values():
-            client.close()
+        for session in list(self._bearer.sessions):
+            session.close()
         self._clients.clear()
         self.tokens.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -313,9 +320,12 @@ class _Bearer(Authentication):
 
     def __init__(self) -> None:
         self.token = ""
+        self.sessions: set[requests.Session] = set()
+        """The library makes one for each thread and closes only that of the thread it is closed from."""
 
     def signed_session(self, session: requests.Session | None = None) -> requests.Session:
         session = session or requests.Session()
+        self.sessions.add(session)
         session.headers["Authorization"] = f"Bearer {self.token}"
         return session
 

@@ -64,12 +64,15 @@ class TeamsDesk:
         return self._capabilities
 
     def card(self, place: str, shown: Card, key: str = "") -> Json:
-        """Return the Adaptive Card of a handoff in this channel or thread, as `open` and `refresh` show it."""
+        """Return the Adaptive Card of a handoff in this channel or thread, as `open` and `refresh` show it.
+
+        `key` is the mark of its post: Graph finds the card by it, and each press brings it along.
+        """
         return card.card(
             shown,
             queues=self._queues(),
             hears_all=known.hears_all(self._facts.known, place),
-            mark=key if self._calls.settings.graph else "",
+            mark=key,
             remark=POSTED_AGAIN if shown.again else "",
         )
 

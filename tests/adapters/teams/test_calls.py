@@ -1,8 +1,10 @@
 """Calls to Teams: one try each, off the loop, with tokens that Microsoft's own library gets from a local sign-in."""
 
 import asyncio
+import logging
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -320,3 +322,43 @@ async def test_a_start_without_teams_is_no_failure() -> None:
     failed = await failure(calls.tokens.get())
     await calls.stop()
     assert isinstance(failed.outcome, RetryLater)
+
+
+async def test_a_managed_identity_signs_in_without_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the endpoint that Azure gives its App Services; the library's own class for it does not work."""
+    asked: list[dict[str, str]] = []
+
+    async def identity(request: web.Request) -> web.Response:
+        asked.append({**request.query, "header": request.headers.get("X-IDENTITY-HEADER", "")})
+        return web.json_response({"access_token": "t0ken", "expires_on": str(int(time.time()) + 3600), "resource": "r"})
+
+    app = web.Application()
+    app.router.add_get("/msi/token", identity)
+    async with TestServer(app) as server:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", str(server.make_url("/msi/token")))
+        monkeypatch.setenv("IDENTITY_HEADER", "proof")
+        settings = settings_for(str(server.make_url("")), app_type="UserAssignedMsi", app_password="")
+        calls = TeamsCalls(settings, await remembered())
+        assert await calls.tokens.get() == "t0ken"
+        await calls.stop()
+    assert [(one["resource"], one["client_id"], one["header"]) for one in asked] == [
+        ("https://api.botframework.com", "app", "proof")
+    ]
+
+
+async def test_a_token_that_is_not_accepted_is_asked_for_anew(out: Outside) -> None:
+    """A secret that was renewed counts at the next try, not an hour later."""
+    await out.teams.fault("send", "http_before", status=401, code="Unauthorized")
+    await failure(out.calls.send(THREAD, {"type": "message", "text": "x"}))
+    await failure(out.calls.send(THREAD, {"type": "message", "text": "x"}))
+    assert await out.requests("token") == 2
+
+
+async def test_no_log_holds_words_or_tokens(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even at DEBUG, whatever goes wrong."""
+    caplog.set_level(logging.DEBUG)
+    script = Script(status=500, body={"error": {"code": "x", "message": "secret words"}})
+    async with scripted(script) as calls:
+        await failure(calls.send(THREAD, {"type": "message", "text": "secret words"}))
+    assert "secret words" not in caplog.text
+    assert "t0ken" not in caplog.text
