@@ -350,7 +350,7 @@ def transcript(shown: Transcript, whole: str, around: Surroundings, *, remark: s
     if not part.lines:
         title = "Nothing was said before."
     elif part.hidden:
-        title = f"The last {len(part.lines)} lines before the handoff; {part.hidden} earlier ones are in the whole one"
+        title = f"The last {len(part.lines)} lines before the handoff; {part.hidden} earlier ones are in the file below"
     title += f" ({remark})" if remark else ""
     body = [text.rich([Leaf(title, bold=True)], size="Small")]
     for entry in part.lines:

@@ -28,6 +28,7 @@ _MARKUP = re.compile(
     r"[&<>\\`*_~\[\]]|^[ \t]*(?:#|[-+=](?=[ \t-=]|$)|\d{1,9}[.)])|(?<=\n)[ \t]*(?:[#\-+=])", re.MULTILINE
 )
 _AUTO_LINK = re.compile(r"(?i)(https?|ftp|mailto)(:)|(www)(\.)")
+_ITEM = re.compile(r"[\u2003 ]*(?:•|\d+\.) ")
 MARKS = "👤🤖🎧↔"
 """What our own lines about a speaker begin with."""
 MAX_INDENT = 6
@@ -246,5 +247,11 @@ def said(text: str) -> list[Json]:
 
 
 def shown(text: str) -> list[Json]:
-    """Return Markdown as blocks of a card."""
-    return [rich(found) for found in paragraphs(text)]
+    """Return Markdown as blocks of a card; the items of a list stand close together."""
+    out: list[Json] = []
+    in_list = False
+    for found in paragraphs(text):
+        is_item = bool(_ITEM.match("".join(leaf.text for leaf in found)))
+        out.append({**rich(found), **({"spacing": "None"} if in_list and is_item else {})})
+        in_list = is_item
+    return out
