@@ -14,6 +14,7 @@ from adapters.teams.errors import CallFailed
 from adapters.teams.hearing import Voice
 from adapters.teams.refs import operator_id, root_ref, source_id, split_ref
 from adapters.teams.roster import TeamsRoster
+from adapters.teams.threads import Threads
 from bridge import log as logs
 from bridge.briefing import Card
 from bridge.conversation import OPEN_STATES, Handoff, Operator, Standing, Thread
@@ -88,6 +89,7 @@ class Acting:
         settings: TeamsSettings,
         desk: Desk,
         roster: TeamsRoster,
+        threads: Threads,
         receive: Receive,
         lookup: Lookup,
         clock: Clock,
@@ -96,7 +98,7 @@ class Acting:
         """Take the ports and the rest of the desk."""
         self._site, self._settings, self._desk, self._roster = site, settings, desk, roster
         self._receive, self._lookup, self._clock = receive, lookup, clock
-        self._dead_letters = dead_letters
+        self._threads, self._dead_letters = threads, dead_letters
 
     # --- buttons
 
@@ -106,11 +108,13 @@ class Acting:
         """
         if click.verb not in _KNOWN:
             log.warning("button_unknown", action=click.verb)
-            return answers.error("BadRequest", UNKNOWN) if click.inline else None
+            if click.inline:
+                return answers.error("BadRequest", UNKNOWN)
+            await self._refusal(lambda: self._say(click, UNKNOWN))
+            return None
         words = await self._refusal(lambda: self._act(click))
         if not click.inline:
-            if words:
-                await self._say(click, words)
+            await self._refusal(lambda: self._say(click, words))
             return None
         if words or not (shown := await self._card_for(click)):
             return answers.message(words or "Done.")
@@ -172,12 +176,13 @@ class Acting:
             return None
         return self._desk.card(click.conversation, shown, click.key) if shown is not None else None
 
-    async def _say(self, where: wire.Where, words: str) -> None:
-        """Say a refusal in the thread, for Teams shows nothing to one person alone."""
+    async def _say(self, where: wire.Where, words: str) -> str:
+        """Say a refusal in the thread, for Teams shows nothing to one person alone; nothing where nobody knows it."""
         root = root_ref(where.channel, where.root)
-        handoff = await self._lookup.handoff_at(self._site, self._desk.name, root)
-        if handoff is not None:
+        handoff = await self._threads.known(where)
+        if handoff is not None and words:
             await self._desk.remark(Thread(desk=self._desk.name, channel=handoff.thread.channel, root=root), words)
+        return ""
 
     # --- the message extension
 
@@ -222,10 +227,9 @@ class Acting:
             log.info("private_message_ignored")
             return
         words = await self._refusal(lambda: self._commanded(targeted))
-        if words and targeted.root:
-            await self._say(targeted, words)
-        elif words:
+        if words:
             log.info("command_refused", why=words)
+            await self._refusal(lambda: self._say(targeted, words))
 
     async def _commanded(self, targeted: wire.Targeted) -> str:
         if targeted.return_note is None:
@@ -263,11 +267,9 @@ class Acting:
         named = await self._lookup.handoff(self._site, HandoffId(click.handoff))
         if named is None:
             raise _Refusal(GONE)
-        root = root_ref(click.channel, click.root)
-        here = await self._lookup.handoff_at(self._site, self._desk.name, root)
-        if here is None and click.key and self._awaits(named, click):
-            await self._settle(click, root)
-            here = await self._lookup.handoff_at(self._site, self._desk.name, root)
+        if click.key and self._awaits(named, click):
+            await self._settle(click, root_ref(click.channel, click.root))
+        here = await self._threads.at(click)
         if here is None or here.id != named.id:
             raise _Refusal(ELSEWHERE)
         return here
@@ -291,8 +293,7 @@ class Acting:
         )
 
     async def _at(self, where: wire.Where) -> Handoff:
-        root = root_ref(where.channel, where.root)
-        found = await self._lookup.handoff_at(self._site, self._desk.name, root) if where.root else None
+        found = await self._threads.at(where)
         if found is None:
             raise _Refusal(NOT_OURS)
         return found

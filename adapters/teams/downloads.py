@@ -89,6 +89,8 @@ class Downloads:
         except TooLarge:
             raise NotTaken(f"it is over the limit of {MAX_BYTES // 1024 // 1024} MB") from None
         except CallFailed as failed:
+            if failed.code == "foreign_address":
+                raise NotTaken("it does not lie with Teams") from None
             raise NotTaken(f"Teams did not hand it out ({failed.code})") from None
 
     async def _keep(self, content: bytes, name: str, claimed: str) -> FileRef:

@@ -14,6 +14,7 @@ from adapters.teams.downloads import Downloads, NotTaken
 from adapters.teams.forms import MAX_NOTE_CHARS
 from adapters.teams.refs import operator_id, remote_ref, root_ref
 from adapters.teams.roster import TeamsRoster
+from adapters.teams.threads import Threads
 from bridge import log as logs
 from bridge.conversation import FileRef, Handoff, Operator, Thread
 from bridge.effects import Receipt
@@ -23,15 +24,9 @@ from bridge.events import OperatorDeleted, OperatorEdited, OperatorReturned, Ope
 from bridge.facts import DeskFacts
 from bridge.ids import ChannelId, DeskName, RemoteRef, SiteId
 from bridge.order import InOrder
-from bridge.ports import Clock, Lookup, Receive
+from bridge.ports import Clock, Receive
 
 log = logs.get("teams.hearing")
-MAX_FOREIGN = 10_000
-"""Threads that are known not to be ours; looked at again when there are more."""
-UNSETTLED_FOR_S = 3.0
-UNSETTLED_STEP_S = 0.2
-EARLY_MS = 60_000
-"""How far Teams' clock, by which a root is numbered, may be behind ours."""
 FILES_STAY = (
     "Files in channels do not reach me, so the customer did not get yours. Paste a picture into the message itself, or "
     "send a link that the customer can open."
@@ -66,16 +61,15 @@ class Hearing:
         roster: TeamsRoster,
         downloads: Downloads,
         facts: DeskFacts,
+        threads: Threads,
         receive: Receive,
-        lookup: Lookup,
         clock: Clock,
     ) -> None:
         """Take the ports and the rest of the desk."""
         self._site, self._settings, self._voice, self._cards = site, settings, voice, cards
         self._roster, self._downloads, self._facts = roster, downloads, facts
-        self._receive, self._lookup, self._clock = receive, lookup, clock
+        self._threads, self._receive = threads, receive
         self._order = InOrder(clock, settings.reorder_window_s)
-        self._foreign: set[RemoteRef] = set()
 
     async def heard(self, happened: wire.Spoken | wire.Gone) -> None:
         """Handle one message, edit or deletion, in its thread's turn; return when it is kept, or not ours. May be
@@ -108,12 +102,10 @@ class Hearing:
         self._cards.refresh_all()
 
     async def _in_thread(self, happened: wire.Spoken | wire.Gone) -> None:
-        root = root_ref(happened.channel, happened.root)
-        handoff = await self._lookup.handoff_at(self._site, self._voice.name, root)
-        if handoff is None:
-            handoff = await self._unsettled(happened, root)
+        handoff = await self._threads.at(happened)
         if handoff is None:
             return
+        root = root_ref(happened.channel, happened.root)
         thread = Thread(desk=self._voice.name, channel=ChannelId(happened.channel), root=root)
         try:
             if isinstance(happened, wire.Spoken):
@@ -122,33 +114,6 @@ class Hearing:
                 await self._gone(happened, handoff, root)
         except NotFound:
             log.info("thread_not_ours", root=root)
-
-    async def _unsettled(self, happened: wire.Where, root: RemoteRef) -> Handoff | None:
-        """Wait for a thread that the store does not know yet: people can be faster than the answer to our post."""
-        if root in self._foreign:
-            return None
-        if await self._may_be_ours(happened):
-            for _ in range(round(UNSETTLED_FOR_S / UNSETTLED_STEP_S)):
-                await self._clock.sleep(UNSETTLED_STEP_S)
-                found = await self._lookup.handoff_at(self._site, self._voice.name, root)
-                if found is not None:
-                    return found
-            log.warning("thread_unknown", root=root)
-        self._foreign.add(root)
-        if len(self._foreign) > MAX_FOREIGN:
-            self._foreign.clear()
-        return None
-
-    async def _may_be_ours(self, happened: wire.Where) -> bool:
-        """Tell whether a card is on its way to this channel that may be this root, which is numbered by its time."""
-        posted_at = int(happened.root) if happened.root.isdigit() else 0
-        return any(
-            one.thread.root is None
-            and one.thread.desk == self._voice.name
-            and one.thread.channel == happened.channel
-            and one.opened_at <= posted_at + EARLY_MS
-            for one in await self._lookup.open_handoffs(self._site)
-        )
 
     async def _spoken(self, spoken: wire.Spoken, handoff: Handoff, thread: Thread, root: RemoteRef) -> None:
         operator = await self._operator(spoken, handoff)
@@ -170,6 +135,9 @@ class Hearing:
         if not spoken.reading.markdown and not files and not spoken.edited:
             return
         hears_all = known.hears_all(self._facts.known, spoken.channel)
+        if spoken.reading.bridge and not hears_all:
+            # Another process may have learned it: then this mention is no answer to a customer.
+            hears_all = known.hears_all(await self._facts.all(), spoken.channel)
         home = spoken.tenant in self._settings.allowed_tenants
         receipt = await self._receive(
             kind(

@@ -63,6 +63,8 @@ class Installs:
         """Take what every activity tells: the newest address of the connector, the bot's id, which team a channel is
         in. Costs nothing where it is known. Raises StoreUnavailable.
         """
+        if not self._facts.known:
+            await self._facts.all()
         data = activity.channel_data
         facts = {known.SERVICE_URL: activity.service_url, known.TENANT: activity.tenant}
         if activity.recipient.id and activity.type in {"message", "installationUpdate", "conversationUpdate"}:

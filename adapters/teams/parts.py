@@ -20,6 +20,7 @@ from adapters.teams.events import Door
 from adapters.teams.hearing import Hearing
 from adapters.teams.installs import Installs
 from adapters.teams.roster import TeamsRoster
+from adapters.teams.threads import Threads
 from bridge import log as logs
 from bridge.conversation import FileRef
 from bridge.errors import StoreUnavailable
@@ -99,6 +100,7 @@ class _Core(TypedDict):
     site: SiteId
     receive: Receive
     lookup: Lookup
+    roster: TeamsRoster
 
 
 def create(
@@ -123,13 +125,23 @@ def create(
     desk = TeamsDesk(calls=calls, files=files, clock=clock, facts=facts, link=link, queues=lookup.queues)
     roster = TeamsRoster(settings=settings, calls=calls, facts=facts, queues=queues, clock=clock)
     cards = Cards(site=site, desk=desk.name, receive=receive, lookup=lookup, clock=clock)
-    core = _Core(site=site, receive=receive, lookup=lookup)
+    threads = Threads(site=site, desk=desk.name, lookup=lookup, clock=clock)
     downloads = Downloads(calls, files)
     hearing = Hearing(
-        **core, settings=settings, voice=desk, cards=cards, roster=roster, downloads=downloads, facts=facts, clock=clock
+        site=site,
+        settings=settings,
+        voice=desk,
+        cards=cards,
+        roster=roster,
+        downloads=downloads,
+        facts=facts,
+        threads=threads,
+        receive=receive,
+        clock=clock,
     )
-    acting = Acting(**core, settings=settings, desk=desk, roster=roster, clock=clock, dead_letters=dead_letters)
-    installs = Installs(**core, desk=desk.name, voice=desk, cards=cards, facts=facts, roster=roster)
+    core = _Core(site=site, receive=receive, lookup=lookup, roster=roster)
+    acting = Acting(**core, settings=settings, desk=desk, threads=threads, clock=clock, dead_letters=dead_letters)
+    installs = Installs(**core, desk=desk.name, voice=desk, cards=cards, facts=facts)
     auth = Auth(settings, clock)
     door = Door(settings=settings, hearing=hearing, acting=acting, installs=installs, auth=auth, clock=clock)
     return TeamsParts(

@@ -13,7 +13,7 @@ from typing import Any
 
 from adapters.teams import html, inputs
 from adapters.teams.activity import Account, Activity, ChannelData, Place
-from adapters.teams.refs import source_id, split_thread
+from adapters.teams.refs import source_id, split_thread, thread_id
 from bridge.ids import Millis, SourceId
 
 Json = Mapping[str, Any]
@@ -154,6 +154,8 @@ Happened = Spoken | Targeted | Gone | Click | Compose | Moved | Asked
 
 def read(activity: Activity, now: Millis) -> Happened | None:
     """Return what happened; None for reactions, typing and whatever else has no meaning here."""
+    if activity.recipient.is_targeted and activity.type != "message":
+        return None
     match activity.type:
         case "message":
             return _message(activity, now)
@@ -254,13 +256,22 @@ def _invoke(activity: Activity, now: Millis) -> Happened:
         data = value.get("data")
         fields = data if isinstance(data, Mapping) else {}
         return Compose(
-            **_where(activity, now, "compose"),
+            **_in_thread(_where(activity, now, "compose"), value.get("messagePayload")),
             command=str(value.get("commandId") or ""),
             submitted=activity.name == SUBMIT,
             handoff=_text(fields.get(inputs.HANDOFF)),
             values=_values(fields),
         )
     return Asked(**_where(activity, now, "asked"), name=activity.name or "")
+
+
+def _in_thread(where: dict[str, Any], payload: object) -> dict[str, Any]:
+    """Complete a conversation without its root by the message that was acted on, as Teams shows it."""
+    message = payload if isinstance(payload, Mapping) else {}
+    root = _text(message.get("replyToId")) or _text(message.get("id"))
+    if where["root"] or not root or not where["channel"]:
+        return where
+    return {**where, "root": root, "conversation": thread_id(where["channel"], root)}
 
 
 def _click(activity: Activity, action: Json, now: Millis, *, inline: bool) -> Click | None:

@@ -155,6 +155,21 @@ async def test_unknown_buttons_do_nothing(stage: Stage, value: object) -> None:
     assert acted(stage) == []
 
 
+async def test_an_unknown_button_of_an_old_client_is_told_in_the_thread(stage: Stage) -> None:
+    """It waits for no answer; in threads that are not ours nothing is said."""
+    one = await stage.opened()
+    await stage.teams.rules(old_client=True)
+    await stage.teams.click(DANA, root(one), "take")
+    sent = (await stage.teams.delivered("message", 1))[0]["activity"]
+    stage.door.events.clear()
+    for place in (sent["conversation"], {"id": f"{BILLING};messageid=7"}):
+        odd = {**sent, "id": "f-9", "conversation": place, "value": {**sent["value"], "verb": "drop_all"}}
+        assert (await stage.teams.deliver(odd, token="valid"))[0] == 200
+
+    await stage.told(one, "knows no such button")
+    assert acted(stage) == []
+
+
 async def test_guests_may_not_press(stage: Stage) -> None:
     """The core is told what stands against them, and people who decide about a post need standing."""
     one = await stage.opened()

@@ -19,7 +19,8 @@ from bridge.events import (
     OperatorReturned,
     OperatorSaid,
 )
-from tests.adapters.teams.in_rig import Stage, nothing_known, person, root, staged, until
+from bridge.facts import DeskFacts
+from tests.adapters.teams.in_rig import DESK, SITE, Stage, nothing_known, person, root, staged, until
 from tests.adapters.teams.out_rig import shown_card
 
 PNG = bytes.fromhex(
@@ -143,6 +144,19 @@ async def test_where_all_is_heard_a_mention_is_meant_for_the_bridge(stage: Stage
     await until(lambda: len(stage.door.of(OperatorSaid)) == 2)
 
     assert stage.door.of(OperatorSaid)[1].hints == {"mentions_bridge"}
+
+
+async def test_what_another_process_heard_counts_here_too(stage: Stage) -> None:
+    """A mention is no answer to a customer once any process knows that all is heard."""
+    one = await stage.opened()
+    other = DeskFacts(stage.facts._store, SITE, DESK)
+    await stage.teams.mention(DANA, "first", root=root(one))
+    await until(lambda: stage.door.of(OperatorSaid))
+    await other.put(**{known.heard_all(TEAM): known.YES})
+    await stage.teams.mention(DANA, "second", root=root(one))
+    await until(lambda: len(stage.door.of(OperatorSaid)) == 2)
+
+    assert [event.hints for event in stage.door.of(OperatorSaid)] == [frozenset(), frozenset({"mentions_bridge"})]
 
 
 # --- who hears it
@@ -319,7 +333,7 @@ async def test_pictures_come_from_teams_alone(stage: Stage) -> None:
     await stage.teams.deliver({**sent, "id": "1", "attachments": [away]}, token="valid")
 
     assert stage.door.of(OperatorSaid)[-1].files == ()
-    await stage.told(one, "foreign_address")
+    await stage.told(one, "does not lie with Teams")
 
 
 async def test_a_file_is_never_dropped_in_silence(stage: Stage) -> None:

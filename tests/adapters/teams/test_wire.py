@@ -109,6 +109,24 @@ def test_a_private_message_is_never_something_spoken() -> None:
         assert isinstance(happened(recipient=private, **changes), wire.Targeted)
 
 
+def test_what_becomes_of_a_private_message_is_private_too() -> None:
+    """Neither its edit nor its coming back is ever something spoken."""
+    private = {**BOT, "isTargeted": True}
+    for kind, event in (("messageUpdate", "editMessage"), ("messageUpdate", "undeleteMessage")):
+        data = {**sent()["channelData"], "eventType": event}
+        assert isinstance(happened(type=kind, channelData=data), wire.Spoken)
+        assert happened(type=kind, channelData=data, recipient=private) is None
+
+
+def test_the_extension_finds_its_thread_by_the_message_it_was_used_on() -> None:
+    """Where the conversation is the channel's, the message says below which root it stands."""
+    for payload, root in (({"id": "5", "replyToId": "3"}, "3"), ({"id": "5"}, "5"), ("x", "")):
+        value = {"commandId": "returnToAgent", "messagePayload": payload}
+        found = happened(type="invoke", name=wire.FETCH, conversation={"id": CHANNEL}, value=value)
+        assert isinstance(found, wire.Compose)
+        assert found.root == root
+
+
 def test_a_submit_is_a_press_and_a_text_is_not() -> None:
     """An old client's button comes as a message without text."""
     press = happened(text=None, value={"verb": "take", "handoff": "h_1", "target": 4}, replyToId="17")
