@@ -29,7 +29,7 @@ https://learn.microsoft.com/microsoftteams/platform/graph-api/rsc/resource-speci
 COMMANDS: Mapping[str, str] = {"return": "Give this thread's conversation back to the AI agent, with a note"}
 """What the bot's menu offers after a mention."""
 
-ACTIONS: Mapping[str, str] = {"returnToAgent": "Return to AI agent"}
+ACTIONS: Mapping[str, str] = {"returnToAgent": "Return to AI agent", "sendToCustomer": "Send to the customer"}
 """Message extension actions: id -> name in the menu of a message."""
 
 DESCRIPTION: Mapping[str, str] = {

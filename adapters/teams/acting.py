@@ -12,7 +12,7 @@ from adapters.teams import answers, card, forms, inputs, wire
 from adapters.teams.config import TeamsSettings
 from adapters.teams.errors import CallFailed
 from adapters.teams.hearing import Voice
-from adapters.teams.refs import operator_id, root_ref, source_id, split_ref
+from adapters.teams.refs import operator_id, remote_ref, root_ref, source_id, split_ref
 from adapters.teams.roster import TeamsRoster
 from adapters.teams.threads import Threads
 from bridge import log as logs
@@ -31,7 +31,7 @@ from bridge.events import (
     OperatorTook,
     OperatorTransferred,
 )
-from bridge.ids import HandoffId, OutKey, QueueName, RemoteRef, SiteId, SourceId
+from bridge.ids import HandoffId, OutKey, QueueName, RemoteRef, SiteId
 from bridge.ports import Clock, Lookup, Receive
 from bridge.refusals import ELSEWHERE, ENDED, GONE, NONE_OPEN, NOT_KEPT, NOT_OURS, REFUSED
 
@@ -42,6 +42,7 @@ UNKNOWN = "The bridge knows no such button. Reload the message, or use another o
 UNKNOWN_COMMAND = "I know one command: return, with a note for the AI agent behind it."
 SEVERAL = "You have several open conversations: use the button in the thread of the one that you mean."
 TITLE = "Return to AI"
+SEND_TITLE = "Send to the customer"
 
 _PLAIN: dict[str, type[OperatorTook | OperatorReleased | OperatorClosed | OperatorReopened]] = {
     "take": OperatorTook,
@@ -187,7 +188,10 @@ class Acting:
     # --- the message extension
 
     async def compose(self, compose: wire.Compose) -> Json:
-        """Handle *Return to AI agent* in a message's menu: the form, or what was put into it."""
+        """Handle the entries of a message's menu: *Return to AI agent* has a form, *Send to the customer* none."""
+        if compose.command == wire.SEND_COMMAND:
+            words = await self._refusal(lambda: self._forwarded(compose))
+            return answers.sentence(SEND_TITLE, words or "Sent to the customer.")
         if compose.command != wire.RETURN_COMMAND:
             return answers.sentence(TITLE, UNKNOWN)
         if not compose.submitted:
@@ -212,6 +216,21 @@ class Acting:
             return answers.sentence(TITLE, words)
         title = f"Return {found[0].ticket}"
         return answers.form(title, card.return_form(), inputs.data(found[0].id))
+
+    async def _forwarded(self, compose: wire.Compose) -> str:
+        handoff = await self._at(compose)
+        operator = await self._operator(compose, handoff)
+        return await self._sentence(
+            OperatorForwarded(
+                site=self._site,
+                source=source_id(compose.source, "forward"),
+                at=self._clock.now(),
+                operator=operator,
+                desk=self._desk.name,
+                root=root_ref(compose.channel, compose.root),
+                remote=remote_ref(compose.conversation, compose.message),
+            )
+        )
 
     async def _returned(self, compose: wire.Compose) -> str:
         handoff = await self._at(compose)
@@ -252,7 +271,7 @@ class Acting:
         return await self._sentence(
             OperatorReturned(
                 site=self._site,
-                source=SourceId(source_id(where.source, "return")),
+                source=source_id(where.source, "return"),
                 at=self._clock.now(),
                 operator=operator,
                 handoff=handoff.id,

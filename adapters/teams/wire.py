@@ -23,6 +23,7 @@ EXECUTE = "adaptiveCard/action"
 FETCH = "composeExtension/fetchTask"
 SUBMIT = "composeExtension/submitAction"
 RETURN_COMMAND = "returnToAgent"
+SEND_COMMAND = "sendToCustomer"
 _RETURN = re.compile(r"(?is)\A\s*/?return(?![\w-])[\s:,-]*(.*)\Z")
 _SLASH_RETURN = re.compile(r"(?is)\A\s*/return(?![\w-])[\s:,-]*(.*)\Z")
 _SLIP = re.compile(
@@ -122,6 +123,8 @@ class Compose(Where):
     """The message extension, opened (`submitted` is False) or sent off."""
 
     command: str
+    message: str
+    """The message in whose menu it was chosen."""
     submitted: bool
     handoff: str
     values: Mapping[str, str]
@@ -253,11 +256,12 @@ def _invoke(activity: Activity, now: Millis) -> Happened:
         found = _click(activity, action if isinstance(action, Mapping) else {}, now, inline=True)
         return found or Asked(**_where(activity, now, "asked"), name=EXECUTE)
     if activity.name in {FETCH, SUBMIT}:
-        data = value.get("data")
+        data, payload = value.get("data"), value.get("messagePayload")
         fields = data if isinstance(data, Mapping) else {}
         return Compose(
-            **_in_thread(_where(activity, now, "compose"), value.get("messagePayload")),
+            **_in_thread(_where(activity, now, "compose"), payload),
             command=str(value.get("commandId") or ""),
+            message=_text(payload.get("id")) if isinstance(payload, Mapping) else "",
             submitted=activity.name == SUBMIT,
             handoff=_text(fields.get(inputs.HANDOFF)),
             values=_values(fields),

@@ -328,6 +328,22 @@ async def test_a_message_of_the_thread_can_give_it_back(stage: Stage) -> None:
     assert closed["closed"]
 
 
+async def test_a_note_can_be_sent_from_its_menu(stage: Stage) -> None:
+    """*Send to the customer* names the message itself; a refusal is said where it was pressed."""
+    one = await stage.opened(**owned(DANA))
+    said = await stage.teams.say(DANA, "// your parcel is here", root=root(one))
+    shown = await stage.teams.message_action(DANA, said, "sendToCustomer")
+    assert "Sent to the customer." in str(shown)
+    sent = await stage.door.first(OperatorForwarded)
+    assert one.thread.root is not None
+    assert (sent.root, sent.n, sent.take) == (one.thread.root, None, False)
+    assert str(sent.remote) == f"{str(one.thread.root).rpartition('#')[0]}#{said}"
+    stage.door.refusals[OperatorForwarded] = "That one was sent already."
+    again = await stage.teams.message_action(DANA, said, "sendToCustomer")
+    assert "sent already" in str(again)
+    assert UNKNOWN in str(await stage.teams.message_action(DANA, said, "noSuchThing"))
+
+
 async def test_the_extension_says_where_it_cannot(stage: Stage) -> None:
     """On a message of another thread, for strangers, on what has ended, and when the return is refused."""
     one = await stage.opened()

@@ -8,7 +8,7 @@ import { typed, words } from "./text.js";
 const REACTIONS = { like: "👍", heart: "❤️", laugh: "😆", surprised: "😮", sad: "😢", angry: "😠" };
 
 /** What the bot's manifest adds to the menu of every message. */
-const MESSAGE_ACTIONS = { returnToAgent: "Return to AI agent" };
+const MESSAGE_ACTIONS = { returnToAgent: "Return to AI agent", sendToCustomer: "Send to the customer" };
 
 const time = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
