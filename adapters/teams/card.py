@@ -39,6 +39,10 @@ _ROOMS = ((3_500, 600, 60, 75), (1_800, 600, 60, 60), (900, 400, 60, 40), (300, 
 """Characters of all lists together, of detail and last words each, queues to choose from and characters of each one's
 name: the first that makes the whole card short enough.
 """
+PEOPLE = "graph.microsoft.com/users?scope=currentContext"
+"""Members of the channel, as Teams itself offers them:
+https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/people-picker.
+"""
 MENTION_ONLY = (
     "Only messages that mention me are heard here: begin a reply with @ and my name, or use the buttons. A team owner "
     "can let me hear all replies of the team's channels."
@@ -246,16 +250,29 @@ def _transfer_form(queues: Sequence[tuple[str, str]], room: _Room) -> list[Json]
         {"title": text.label(words, room.choice) or "–", "value": name} for name, words in queues[: room.choices]
     ]
     some = f" (the first {room.choices} of {len(queues)})" if len(queues) > room.choices else ""
-    choose = {
-        "type": "Input.ChoiceSet",
-        "id": inputs.QUEUE,
-        "label": f"To which queue?{some}",
-        "style": "compact",
-        "isRequired": True,
-        "errorMessage": "Choose a queue.",
-        "choices": choices,
-    }
-    return [choose, _lines(inputs.TRANSFER_NOTE, "Note for them", "The customer does not see it.")]
+    body: list[Json] = [
+        {
+            "type": "Input.ChoiceSet",
+            "id": inputs.PERSON,
+            "label": "To a colleague",
+            "style": "compact",
+            "placeholder": "Search for a person",
+            "choices": [],
+            "choices.data": {"type": "Data.Query", "dataset": PEOPLE},
+        }
+    ]
+    if choices:
+        body.append(
+            {
+                "type": "Input.ChoiceSet",
+                "id": inputs.QUEUE,
+                "label": f"Or to a queue{some}",
+                "style": "compact",
+                "placeholder": "Choose a queue",
+                "choices": choices,
+            }
+        )
+    return [*body, _lines(inputs.TRANSFER_NOTE, "Note for them", "The customer does not see it.")]
 
 
 def _lines(name: str, words: str, hint: str, value: str = "") -> Json:

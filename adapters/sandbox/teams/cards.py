@@ -69,7 +69,7 @@ def elements(node: object) -> Iterator[Json]:
         if isinstance(node.get("type"), str):
             yield node
         for name, value in node.items():
-            if name not in {"data", "msteams", "fallback"}:
+            if name not in {"data", "msteams", "fallback", "choices.data"}:
                 yield from elements(value)
 
 

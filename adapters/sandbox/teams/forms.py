@@ -103,5 +103,6 @@ def _values(fields: list[Json], given: Json) -> Json:
 def _check_choice(field: Json, value: object) -> None:
     allowed = {choice.get("value") for choice in field.get("choices", [])}
     chosen = str(value).split(",") if field.get("isMultiSelect") else [value]
-    if value and not set(chosen) <= allowed:
+    is_searched = "choices.data" in field  # Teams finds the choices itself, people of the channel
+    if value and not is_searched and not set(chosen) <= allowed:
         raise ActRefused("no_choice", f"{field.get('id')}: {value!r} is none of {sorted(map(str, allowed))}")

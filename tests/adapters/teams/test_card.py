@@ -78,7 +78,9 @@ def test_each_action_is_there_for_new_and_old_clients(actions: tuple[str, ...]) 
 
 
 def test_the_forms_ask_what_the_note_holds() -> None:
-    """Return: outcome, note, facts, promises, what not to repeat, whether to go on now. Transfer: queue and note."""
+    """Return: outcome, note, facts, promises, what not to repeat, whether to go on now. Transfer: whom, or which queue,
+    and a note.
+    """
     made = card.card(shown_card(actions=("return", "transfer")), queues=QUEUES)
     returning, transferring = (
         {item["id"]: item for item in action["card"]["body"] if "id" in item} for action in made["actions"]
@@ -91,7 +93,7 @@ def test_the_forms_ask_what_the_note_holds() -> None:
         inputs.DO_NOT_REPEAT,
         inputs.CONTINUE_NOW,
     ]
-    assert list(transferring) == [inputs.QUEUE, inputs.TRANSFER_NOTE]
+    assert list(transferring) == [inputs.PERSON, inputs.QUEUE, inputs.TRANSFER_NOTE]
     assert [choice["value"] for choice in transferring[inputs.QUEUE]["choices"]] == ["support", "billing"]
 
 

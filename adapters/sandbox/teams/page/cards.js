@@ -1,6 +1,7 @@
 // Adaptive Cards as Teams shows them, of version 1.4: https://adaptivecards.io/explorer/
 
 import { h, safeUrl } from "./dom.js";
+import { store } from "./store.js";
 import { markdown } from "./text.js";
 
 let serial = 0;
@@ -60,11 +61,19 @@ const INPUTS = {
   },
   "Input.ChoiceSet"(item) {
     const chosen = String(item.value || "").split(",");
-    const options = (item.choices || []).map((each) => h("option", { value: each.value, text: each.title, selected: chosen.includes(each.value) }));
+    const options = offered(item).map((each) => h("option", { value: each.value, text: each.title, selected: chosen.includes(each.value) }));
     if (item.isMultiSelect || item.style === "expanded") return choices(item, chosen);
     return h("select", {}, chosen[0] ? null : h("option", { value: "", text: item.placeholder || "Choose…", selected: true }), options);
   },
 };
+
+// People of the channel, where a card asks Teams to offer them:
+// https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/people-picker
+function offered(item) {
+  const isPeople = (item["choices.data"]?.dataset || "").startsWith("graph.microsoft.com/users");
+  const people = isPeople ? [...store.people.values()].filter((each) => each.is_member) : [];
+  return [...(item.choices || []), ...people.map((each) => ({ title: each.name, value: each.aad }))];
+}
 
 function choices(item, chosen) {
   const name = fresh("choice"), kind = item.isMultiSelect ? "checkbox" : "radio";
