@@ -50,7 +50,7 @@ def clean(text: str) -> str:
 
 def label(text: str, limit: int = 120) -> str:
     """Return a name or other short word of somebody, fit to stand inside our own line: one line, no steering marks."""
-    flat = " ".join(_STEERING.sub(" ", clean(text)).split()).lstrip(MARKS + " ")
+    flat = clean(" ".join(_STEERING.sub(" ", clean(text)).split())).lstrip(MARKS + " ")
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
@@ -171,7 +171,7 @@ def _words(node: SyntaxTreeNode) -> str:
 
 def link(url: str, words: str, style: Leaf | None = None) -> list[Leaf]:
     """A link, never under the name of another address, and never of a kind that runs something."""
-    style, words = style or Leaf(""), " ".join(words.split())
+    style, words, url = style or Leaf(""), " ".join(words.split()), clean(url)
     if not _SAFE_URL.match(url):
         return [replace(style, text=f"{words} ({url})" if words and url else words or url)]
     if not words or words in {url, url.removeprefix("mailto:")}:
@@ -183,7 +183,8 @@ def link(url: str, words: str, style: Leaf | None = None) -> list[Leaf]:
 
 def _joined(leaves: Iterable[Leaf]) -> Paragraph:
     out: list[Leaf] = []
-    for leaf in leaves:
+    # Once more: a character reference hid from the first time what the parser made of it.
+    for leaf in (replace(leaf, text=clean(leaf.text)) for leaf in leaves):
         if out and replace(leaf, text="") == replace(out[-1], text=""):
             out[-1] = replace(leaf, text=out[-1].text + leaf.text)
         elif leaf.text:

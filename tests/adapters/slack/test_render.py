@@ -22,7 +22,7 @@ from tests.adapters.slack.rig import SITE, envelope, handoff, shown_card
 from tests.settings import ROOT
 
 Json = dict[str, Any]
-HOSTILE: list[str] = json.loads((ROOT / "tests/payloads/slack/hostile.json").read_text(encoding="utf-8"))
+HOSTILE: list[str] = json.loads((ROOT / "tests/payloads/hostile.json").read_text(encoding="utf-8"))["slack"]
 HOSTILE += ["x" * 40_000, "<!channel> " * 3_000, "&" * 9_000, "\U0001f469\u200d\U0001f4bb" * 5_000, "> " * 900 + "deep"]
 NAMES = [f"{i}: {text[:30]!r}" for i, text in enumerate(HOSTILE)]
 KIM = Author(role=Role.CUSTOMER, id="kim", name="Kim Vale")
