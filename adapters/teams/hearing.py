@@ -5,7 +5,8 @@ out here: the first message without a mention proves it
 (https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/channel-messages-for-bots-and-agents).
 """
 
-from typing import Protocol
+from collections.abc import Collection
+from typing import Any, Protocol
 
 from adapters.teams import known, wire
 from adapters.teams.cards import Cards
@@ -16,13 +17,13 @@ from adapters.teams.refs import operator_id, remote_ref, root_ref
 from adapters.teams.roster import TeamsRoster
 from adapters.teams.threads import Threads
 from bridge import log as logs
-from bridge.conversation import FileRef, Handoff, Operator, Thread
+from bridge.conversation import FileRef, Handoff, Operator, Standing, Thread
 from bridge.effects import Receipt
 from bridge.envelope import ReturnNote
 from bridge.errors import NotFound
-from bridge.events import OperatorDeleted, OperatorEdited, OperatorReturned, OperatorSaid
+from bridge.events import Event, OperatorDeleted, OperatorEdited, OperatorReturned, OperatorSaid, OperatorTransferred
 from bridge.facts import DeskFacts
-from bridge.ids import ChannelId, DeskName, RemoteRef, SiteId
+from bridge.ids import ChannelId, DeskName, QueueName, RemoteRef, SiteId
 from bridge.order import InOrder
 from bridge.ports import Clock, Receive
 
@@ -61,6 +62,7 @@ class Hearing:
         roster: TeamsRoster,
         downloads: Downloads,
         facts: DeskFacts,
+        queues: Collection[str],
         threads: Threads,
         receive: Receive,
         clock: Clock,
@@ -68,7 +70,7 @@ class Hearing:
         """Take the ports and the rest of the desk."""
         self._site, self._settings, self._voice, self._cards = site, settings, voice, cards
         self._roster, self._downloads, self._facts = roster, downloads, facts
-        self._threads, self._receive = threads, receive
+        self._queues, self._threads, self._receive = queues, threads, receive
         self._order = InOrder(clock, settings.reorder_window_s)
 
     async def heard(self, happened: wire.Spoken | wire.Gone) -> None:
@@ -117,18 +119,9 @@ class Hearing:
 
     async def _spoken(self, spoken: wire.Spoken, handoff: Handoff, thread: Thread, root: RemoteRef) -> None:
         operator = await self._operator(spoken, handoff)
-        if spoken.return_note is not None and not (spoken.edited or spoken.restored):
-            receipt = await self._receive(
-                OperatorReturned(
-                    site=self._site,
-                    source=spoken.source,
-                    at=spoken.at,
-                    operator=operator,
-                    handoff=handoff.id,
-                    note=ReturnNote(note=spoken.return_note[:MAX_NOTE_CHARS]),
-                )
-            )
-            await self._answer(receipt, operator, thread)
+        command = None if spoken.edited or spoken.restored else await self._command(spoken, handoff, operator)
+        if command is not None:
+            await self._answer(await self._receive(command), operator, thread)
             return
         kind = OperatorEdited if spoken.edited else OperatorSaid
         files = () if spoken.edited else await self._files(spoken, thread)
@@ -154,6 +147,32 @@ class Hearing:
             )
         )
         await self._answer(receipt, operator, thread)
+
+    async def _command(self, spoken: wire.Spoken, handoff: Handoff, operator: Operator) -> Event | None:
+        """Return what a message asks of the bridge: `@bridge return <note>`, `@bridge transfer @colleague <note>`,
+        `@bridge transfer <queue> <note>`. None for any other message.
+        """
+        head: dict[str, Any] = {"site": self._site, "source": spoken.source, "at": spoken.at, "operator": operator}
+        if spoken.return_note is not None:
+            note = ReturnNote(note=spoken.return_note[:MAX_NOTE_CHARS])
+            return OperatorReturned(**head, handoff=handoff.id, note=note)
+        if spoken.transfer is None:
+            return None
+        if len(spoken.reading.people) == 1:
+            entra_id = await self._roster.entra_id(spoken.team, next(iter(spoken.reading.people)))
+            colleague = await self._roster.operator(operator_id(spoken.tenant, entra_id), handoff.queue)
+            if colleague.standing is Standing.NONE:
+                return None
+            note_text = spoken.transfer[:MAX_NOTE_CHARS]
+            return OperatorTransferred(**head, handoff=handoff.id, to_operator=colleague, note=note_text)
+        name, _, rest = spoken.transfer.partition(" ")
+        name = name.rstrip(":,")
+        queue = next((one for one in self._queues if one.casefold() == name.casefold()), None)
+        if queue is None or spoken.reading.people:
+            return None
+        return OperatorTransferred(
+            **head, handoff=handoff.id, to_queue=QueueName(queue), note=rest.strip()[:MAX_NOTE_CHARS]
+        )
 
     async def _gone(self, gone: wire.Gone, handoff: Handoff, root: RemoteRef) -> None:
         await self._receive(

@@ -135,6 +135,7 @@ def create(
         roster=roster,
         downloads=downloads,
         facts=facts,
+        queues=queues,
         threads=threads,
         receive=receive,
         clock=clock,

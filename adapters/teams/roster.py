@@ -73,6 +73,15 @@ class TeamsRoster:
             why = f"Teams could not be asked who this is ({failed.code}). Try again in a moment."
             return Operator(id=person, name=name, why=why)
 
+    async def entra_id(self, team: str, account: str) -> str:
+        """Return Entra's id of a member of a team whom Teams names otherwise (`29:...`); "" if that cannot be told."""
+        try:
+            info = await self._member(team, account)
+        except CallFailed as failed:
+            log.warning("person_not_verified", method=failed.method, reason=failed.code)
+            return ""
+        return str(info.get("aadObjectId") or info.get("objectId") or "")
+
     def forget(self, person: str) -> None:
         """Ask Teams anew about this person: something about them has just changed."""
         for key in [key for key in self._kept if key[1] == person]:

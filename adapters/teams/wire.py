@@ -25,9 +25,10 @@ SUBMIT = "composeExtension/submitAction"
 RETURN_COMMAND = "returnToAgent"
 SEND_COMMAND = "sendToCustomer"
 _RETURN = re.compile(r"(?is)\A\s*/?return(?![\w-])[\s:,-]*(.*)\Z")
+_TRANSFER = re.compile(r"(?is)\A\s*/?transfer(?![\w-])(?:\s+to(?![\w-]))?[\s:,-]*(.*)\Z")
 _SLASH_RETURN = re.compile(r"(?is)\A\s*/return(?![\w-])[\s:,-]*(.*)\Z")
 _SLIP = re.compile(
-    r"(?i)\A\s*/?(retur\w{0,2}|retrun|reutrn|rteurn|reurn|retunr|etrun|help|status|take|close|release)\b"
+    r"(?i)\A\s*/?(retur\w{0,2}|retrun|reutrn|rteurn|reurn|retunr|etrun|transfer|help|status|take|close|release)\b"
 )
 
 
@@ -84,6 +85,14 @@ class Spoken(Where):
             match = _RETURN.match(self.reading.after_mention)
         else:
             match = _SLASH_RETURN.match(self.reading.plain)
+        return match.group(1).strip() if match else None
+
+    @property
+    def transfer(self) -> str | None:
+        """What follows `@bridge transfer` or `@bridge transfer to`, without the mention of a colleague; None if it is
+        not that.
+        """
+        match = _TRANSFER.match(self.reading.after_mention or "")
         return match.group(1).strip() if match else None
 
 

@@ -18,6 +18,7 @@ from bridge.events import (
     OperatorEdited,
     OperatorReturned,
     OperatorSaid,
+    OperatorTransferred,
 )
 from bridge.facts import DeskFacts
 from tests.adapters.teams.in_rig import DESK, SITE, Stage, nothing_known, person, root, staged, until
@@ -247,6 +248,32 @@ async def test_a_typed_slash_return_gives_it_back(stage: Stage) -> None:
     await stage.teams.say(DANA, "/return done", root=root(one))
 
     assert (await stage.door.first(OperatorReturned)).note.note == "done"
+
+
+async def test_a_mention_with_transfer_passes_it_on(stage: Stage) -> None:
+    """To a colleague whom it mentions, or to a queue by its name; with a note, and never to the customer."""
+    one = await stage.opened()
+    await stage.teams.mention(DANA, "transfer @Lee Park please refund", root=root(one))
+    await stage.teams.mention(DANA, "transfer to Billing: please refund", root=root(one))
+    await until(lambda: len(stage.door.of(OperatorTransferred)) == 2)
+
+    person_, queue = stage.door.of(OperatorTransferred)
+    assert person_.to_operator is not None
+    assert (person_.to_operator.id, person_.to_queue, person_.note) == (person(LEE), None, "please refund")
+    assert (queue.to_operator, queue.to_queue, queue.note) == (None, "billing", "please refund")
+    assert not stage.door.of(OperatorSaid)
+
+
+@pytest.mark.parametrize(
+    "text", ["transfer", "transfer to nowhere", "transfer @Noa Levi x", "transfer @Lee Park @Dana Ruiz"]
+)
+async def test_a_transfer_to_nowhere_stays_a_note(stage: Stage, text: str) -> None:
+    """Also where a mention is how one speaks to the customer."""
+    one = await stage.opened()
+    await stage.teams.mention(DANA, text, root=root(one))
+
+    assert "mentions_bridge" in (await stage.door.first(OperatorSaid)).hints
+    assert not stage.door.of(OperatorTransferred)
 
 
 async def test_a_refused_return_is_said_in_the_thread(stage: Stage) -> None:
