@@ -64,7 +64,7 @@ def read_transfer(values: Mapping[str, str]) -> Transfer:
     """Return where a transfer goes. Raises Mistake unless it is exactly one place."""
     person, queue = values.get(inputs.PERSON, "").strip(), values.get(inputs.QUEUE, "").strip()
     if bool(person) == bool(queue):
-        choose = "Choose a queue." if not person else "Choose a colleague or a queue, not both."
+        choose = "Choose a colleague or a queue." if not person else "Choose a colleague or a queue, not both."
         raise Mistake(choose)
     note = values.get(inputs.TRANSFER_NOTE, "").strip()
     if len(note) > MAX_NOTE_CHARS:
