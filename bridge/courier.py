@@ -1,9 +1,9 @@
 """The back door. A courier claims a lane, makes what waits there fit, sends it once, and settles what came of it.
 
 An unclear send is never repeated blindly: the post keeps its key, rests for G (`grace_ms`), is looked for in the
-thread, and only if it is certainly not there is it sent again. Our own echo may settle it sooner. Steps in the order of
-a crash: `begin_send` commits before the vendor is called, so that a process that dies in between leaves a post that is
-looked for, not forgotten.
+thread, and only if it is certainly not there is it sent again; where nobody can look, once and labelled. Our own echo
+may settle it sooner. Steps in the order of a crash: `begin_send` commits before the vendor is called, so that a process
+that dies in between leaves a post that is looked for, not forgotten.
 """
 
 import asyncio
