@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from bridge import grounding, ownership
-from bridge.conversation import Entry, EntryKind, Handoff, Role, Situation, TurnState
+from bridge.conversation import Audience, Entry, EntryKind, Handoff, Role, Situation, TurnState
 from bridge.effects import Append, CloseStream, Decision, EndTurn, OutKind, QueueTurn, Send, WriteStream
 from bridge.events import Event
-from bridge.ids import Millis, RemoteRef, Ticket
+from bridge.ids import ChannelId, Millis, RemoteRef, Ticket
 from bridge.judging import Judge, Subject
 from bridge.ownership import Verdicts
 from bridge.ports import AgentTurn
@@ -93,6 +93,15 @@ class Reading:
     def last_entries(self, *_: object, before_n: int, limit: int) -> list[Entry]:
         """Return the newest lines."""
         return [entry for entry in entries(self._world.log) if entry.n < before_n][-limit:]
+
+    def asides(self, *_: object, from_n: int, limit: int = 500) -> list[Entry]:
+        """Return what colleagues said, and what sent some of it on."""
+        found = [entry for entry in entries(self._world.log) if entry.n >= from_n]
+        return [one for one in found if one.audience is Audience.COLLEAGUES or "forwards" in one.data][-limit:]
+
+    def channel_loads(self, *_: object) -> dict[ChannelId, int]:
+        """Return nothing: the model has one channel."""
+        return {}
 
     def entry_by_remote(self, _site: object, _desk: object, remote: RemoteRef) -> Any:
         """Return the line that a message became."""
