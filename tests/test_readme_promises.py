@@ -1,14 +1,17 @@
 """What the README promises about settings, the agent and the manifest is what the program does."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from adapters.agents.http import HttpAgent
 from adapters.explain import settings_table
 from adapters.manifest_slack import OPTIONAL_SCOPES, SCOPES
+from adapters.manifest_teams import PERMISSIONS
 from adapters.wiring import house
 from bridge.conversation import TurnKind
 from bridge.ids import ConversationId, Millis, SiteId, TurnId
@@ -18,6 +21,7 @@ from tests.settings import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "manifest/README.md").read_text(encoding="utf-8")
+TEAMS_GUIDE = (ROOT / "manifest/teams.md").read_text(encoding="utf-8")
 
 
 def block(language: str, text: str = README) -> str:
@@ -45,12 +49,14 @@ def test_the_file_that_is_shown_is_taken(tmp_path: Path) -> None:
     assert (made.triggers.low_confidence, made.triggers.low_confidence_turns) == (0.4, 2)
 
 
-def test_the_guides_file_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("guide,desk", [(GUIDE, "slack"), (TEAMS_GUIDE, "teams")], ids=["Slack", "Teams"])
+def test_the_guides_file_is_taken(guide: str, desk: str, tmp_path: Path) -> None:
     """The smallest file of the admin's guide is enough."""
     file = tmp_path / "handoff.toml"
-    file.write_text(block("toml   ".strip(), re.sub(r"(?m)^   ", "", GUIDE)), encoding="utf-8")
+    file.write_text(block("toml", re.sub(r"(?m)^   ", "", guide)), encoding="utf-8")
+    [queue] = load({}, file, for_="tool").queues
 
-    assert load({}, file, for_="tool").queues[0].channels == ("C0123456789",)
+    assert (queue.desk, len(queue.channels)) == (desk, 1)
 
 
 async def test_the_agent_that_is_shown_is_an_agent() -> None:
@@ -95,16 +101,22 @@ async def test_the_agent_that_is_shown_is_an_agent() -> None:
     assert "colleague" in back.text
 
 
-def test_the_guide_explains_each_scope_of_the_manifest() -> None:
+@pytest.mark.parametrize(
+    "guide,rights",
+    [(GUIDE, {**SCOPES, **OPTIONAL_SCOPES}), (TEAMS_GUIDE, PERMISSIONS)],
+    ids=["Slack", "Teams"],
+)
+def test_the_guide_explains_each_right_of_the_manifest(guide: str, rights: Mapping[str, str]) -> None:
     """An admin reads what each right is for, in the words of the generator."""
-    told = dict(re.findall(r"^\| `([\w:.]+)`(?: \(optional\))? \| (.+) \|$", GUIDE, flags=re.MULTILINE))
+    told = dict(re.findall(r"^\| `([\w:.]+)`(?: \(optional\))? \| (.+) \|$", guide, flags=re.MULTILINE))
 
-    assert told == {**SCOPES, **OPTIONAL_SCOPES}
+    assert told == rights
 
 
-def test_the_guide_keeps_below_ten_steps() -> None:
+@pytest.mark.parametrize("guide", [GUIDE, TEAMS_GUIDE], ids=["Slack", "Teams"])
+def test_the_guide_keeps_below_ten_steps(guide: str) -> None:
     """From nothing to the first relayed message."""
-    steps = [int(number) for number in re.findall(r"^(\d+)\. \*\*", GUIDE, flags=re.MULTILINE)]
+    steps = [int(number) for number in re.findall(r"^(\d+)\. \*\*", guide, flags=re.MULTILINE)]
 
     assert steps == list(range(1, len(steps) + 1))
     assert 5 <= len(steps) < 10
