@@ -1,5 +1,6 @@
 """Desks in one process: those that are configured are there, each queue has its own, and nothing else is loaded."""
 
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,7 @@ import pytest
 
 from adapters.app import Bridge
 from adapters.app import serving as serving_bridge
-from adapters.desks import PACES, TEAMS, teams_settings
+from adapters.desks import PACES, TEAMS, Desks, RosterByQueue, teams_settings
 from adapters.sandbox.client import Workspace
 from adapters.sandbox.slack.people import SUPPORT as SLACK_CHANNEL
 from adapters.sandbox.slack.server import serving as serving_slack
@@ -19,12 +20,13 @@ from adapters.sandbox.teams.client import TeamsClient
 from adapters.sandbox.teams.people import SUPPORT as TEAMS_CHANNEL
 from adapters.sandbox.teams.server import serving as serving_teams
 from adapters.sandbox.teams.settings import SandboxSettings as TeamsSandboxSettings
-from bridge.conversation import Customer
+from bridge.conversation import Customer, Operator, Standing
 from bridge.envelope import AgentInfo, HandoffEnvelope, Reason
 from bridge.errors import SettingsError
 from bridge.events import CustomerOpened, Escalated
-from bridge.ids import ConversationId, CustomerId, Millis, SiteId, SourceId
+from bridge.ids import ConversationId, CustomerId, DeskName, Millis, OperatorId, QueueName, SiteId, SourceId
 from bridge.pacing import Pace
+from bridge.routing import Directory, Queue
 from bridge.settings import Settings, load
 from tests.settings import ROOT
 
@@ -214,3 +216,72 @@ def test_a_channel_of_teams_never_gets_more_than_it_takes(within_s: int, most: i
     window = max(sum(1 for at in sent if start <= at < start + within_s * 1000) for start in sent[:200])
     assert window <= most
     assert len(sent) > 3000
+
+
+async def test_each_queues_people_are_asked_of_its_desk() -> None:
+    """Who may take over is asked of the desk on which the queue is; a queue that is gone has nobody."""
+    queues = tuple(
+        Queue(name=QueueName(name), label=name, desk=DeskName(desk), channels=())
+        for name, desk in (("sales", "slack"), ("care", "teams"), ("gone", "elsewhere"))
+    )
+    there = Desks(slack=Parts("slack"), teams=Parts("teams"))  # type: ignore[arg-type]
+    roster = RosterByQueue(there, Directory(queues=queues))
+
+    asked = [(await roster.operator(OperatorId("x"), name)).name for name in ("sales", "care")]
+    nobody = [await roster.operator(OperatorId("x"), name) for name in ("gone", "never")]
+
+    assert asked == ["slack", "teams"]
+    assert {(operator.standing, bool(operator.why)) for operator in nobody} == {(Standing.NONE, True)}
+
+
+class Parts:
+    """A desk that has nothing but a name and people who are called like it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = DeskName(name)
+        self.desk = self
+        self.roster = self
+
+    async def operator(self, person: OperatorId, handoff_queue: str) -> Operator:
+        return Operator(id=person, name=self.name, standing=Standing.ALLOWED)
+
+
+def test_missing_libraries_are_named_in_one_line(tmp_path: Path) -> None:
+    """Who configures Teams without its extra is told what to install, not where an import failed."""
+    script = "import sys\nsys.modules['botframework'] = None\nfrom adapters.cli import main\nmain()"
+    (tmp_path / "handoff.toml").write_text(ON_TEAMS, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", script, "serve"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **COMMON, **TEAMS_KEYS},
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("is not installed; for Teams: pip install 'handoff-bridge[teams]'")
+
+
+def test_the_doctor_answers_programs(tmp_path: Path) -> None:
+    """The real command with --json prints one object and ends with 1 where something is bad."""
+    (tmp_path / "handoff.toml").write_text(ON_SLACK, encoding="utf-8")
+    environment = {
+        "HANDOFF_SLACK__BOT_TOKEN": "xoxb-canary",
+        "HANDOFF_SLACK__APP_TOKEN": "xapp-canary",
+        "HANDOFF_SLACK__API_URL": "http://127.0.0.1:9/api/",
+        "HANDOFF_BASE_URL": "http://127.0.0.1:9",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from adapters.cli import main; main()", "doctor", "--json", "--timeout-s", "2"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **COMMON, **environment},
+        timeout=60,
+    )
+
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (1, False)
+    assert "canary" not in done.stdout + done.stderr
