@@ -15,7 +15,7 @@ from tests.browser.test_webchat import Widget, serving
 from tests.journeys.world import DIRECTLINE_SECRET, World, until
 from tests.settings import CACHE, TestSettings
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("fleet")
 ROUNDS = 4
 HEARD_WITHIN_S = 0.8
 """A reply reaches the customer 0.4 s after it was said, or a little later."""

@@ -13,7 +13,7 @@ from tests.journeys.test_fleet_sockets import split, two
 from tests.journeys.world import World, until
 from tests.postgres import Postgres
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("fleet")
 TALKS, OUTAGES, AFTERWARDS = 3, 3, 5
 AWAY_S = 1.2
 """Longer than a reply rests before it is heard, shorter than the three seconds after which Slack sends it again."""

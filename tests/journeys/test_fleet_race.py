@@ -26,7 +26,7 @@ from tests.journeys.world import Customer, World, until
 from tests.postgres import Postgres, name_in
 from tests.settings import TestSettings
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("fleet")
 POSTS, STREAMS, TAKES = 0, 1, 2
 MOMENTS = 1000
 APART = 500

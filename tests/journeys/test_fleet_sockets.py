@@ -17,7 +17,7 @@ from tests.chaos.traffic import Count, Talk, count
 from tests.journeys.world import World, until
 from tests.postgres import Postgres, name_in
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("fleet")
 REPLACED_WITHIN_S = 15.0
 LEASES = ("slack-socket-1", "slack-socket-2")
 SPLIT_WITHIN_S = 100.0

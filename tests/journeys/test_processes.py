@@ -13,7 +13,7 @@ from adapters.sandbox.client import State
 from adapters.sandbox.slack.people import DANA, SUPPORT
 from tests.journeys.world import Customer, Json, World
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("fleet")
 QUICK_S = 1.0
 """How soon what one process does is seen at another: hints carry it, and not the next sweep."""
 
