@@ -35,7 +35,13 @@ OVERLAP_MS = 60_000
 KNOWN_MS = SOURCES_KEPT_MS - 24 * 3600 * 1000
 """What is older is not read again: the door may have forgotten that it had it."""
 HOLD_S = 2.0
-"""How long something new waits for its thread to be read. Slack wants its answer within 3 s."""
+"""How long something new waits at least for its thread to be read. Slack wants its answer within 3 s, else it sends it
+again, which does no harm.
+"""
+HOLDS = 10
+"""So many times it waits as long, if it is not Slack that takes its time."""
+SLOW_S = 1.0
+"""From when on Slack is taken to be the one who is waited for: what was read is heard here for sure, and soon."""
 CLOCKS_DIFFER_MS = 1_000
 ROOTLESS_EVERY_S = 1.0
 ROOTLESS_LOOKS = 120
@@ -73,6 +79,7 @@ class CatchingUp:
         self._missed: set[RemoteRef] = set()
         self._seen: dict[RemoteRef, Millis] = {}
         self._rests_until = Millis(0)
+        self._asking_since: Millis | None = None
         self._is_stopped = False
         hearing.read_first(self)
 
@@ -119,7 +126,9 @@ class CatchingUp:
         self._read.discard(root)
 
     async def first_read(self, heard: wire.Heard) -> None:
-        """Return when the thread was read since the last gap, or after `HOLD_S`. Raises StoreUnavailable."""
+        """Return when the thread was read since the last gap, or when Slack takes long over that. Raises
+        StoreUnavailable.
+        """
         root = remote_ref(heard.channel, heard.root_ts)
         if self._is_stopped or not self._in_doubt(root, heard.root_ts):
             return
@@ -133,10 +142,18 @@ class CatchingUp:
         self._waiting = {root: reading, **self._waiting}
         self._work()
         if self._rests_until - self._clock.now() < HOLD_S * 1000:
-            # All who wait here go on in the same breath, so that `InOrder` sees them together.
+            await self._held_for(reading)
+
+    async def _held_for(self, reading: _Reading) -> None:
+        """All who wait here go on in the same breath, so that `InOrder` sees them together."""
+        for _ in range(HOLDS):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HOLD_S):
                     await reading.over.wait()
+            asked_ms = self._clock.now() - self._asking_since if self._asking_since is not None else 0
+            if reading.over.is_set() or asked_ms >= SLOW_S * 1000:
+                break
+        reading.over.set()
 
     def _in_doubt(self, root: RemoteRef, root_ts: str) -> bool:
         if root in self._read:
@@ -204,6 +221,7 @@ class CatchingUp:
             await self._failed(reading, error)
             return
         except Exception:  # the next thread may do better
+            self._asking_since = None
             log.exception("thread_not_read", root=reading.root)
             self._end(reading)
             return
@@ -220,12 +238,14 @@ class CatchingUp:
             self._end(reading)
 
     async def _page(self, reading: _Reading) -> str:
+        self._asking_since = self._asking_since or self._clock.now()
         identity = await self._calls.identity()
         me = wire.Me(team=identity.team, bot_user=identity.bot_user, bot_id=identity.bot_id)
         channel, root_ts = split_ref(reading.root)
         page = {"channel": channel, "ts": root_ts, "oldest": stamp(reading.since), "limit": PAGE}
         more = {"cursor": reading.cursor} if reading.cursor else {}
         answer = await self._calls.read("conversations.replies", **page, **more)
+        self._asking_since = None
         for message in answer.get("messages") or []:
             await self._message(channel, message, me)
         return str((answer.get("response_metadata") or {}).get("next_cursor") or "")
@@ -237,6 +257,7 @@ class CatchingUp:
             reading.cursor = ""
             return
         reading.failures += 1
+        self._asking_since = self._asking_since or self._clock.now()
         wait_s = outcome.after_s if isinstance(outcome, RetryLater) else 0.0
         wait_s = wait_s or PAUSE_S * reading.failures
         if isinstance(outcome, Refused) or wait_s > MAX_WAIT_S or reading.failures >= MAX_FAILURES:

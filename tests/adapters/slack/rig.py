@@ -62,14 +62,17 @@ QUEUES = {
 
 @dataclass
 class Door:
-    """Implements `ports.Receive`: notes each event once, refuses or fails as told."""
+    """Implements `ports.Receive`: notes each event once, refuses, fails or takes its time as told."""
 
     events: list[Event] = field(default_factory=list)
     refusals: dict[type[Event], str] = field(default_factory=dict)
     failures: int = 0
     seen: set[str] = field(default_factory=set)
+    takes_s: float = 0.0
 
     async def __call__(self, event: Event) -> Receipt:
+        if self.takes_s:
+            await asyncio.sleep(self.takes_s)
         if self.failures and not isinstance(event, Echoed):
             self.failures -= 1
             raise StoreUnavailable("the disk is full")

@@ -120,6 +120,24 @@ async def test_in_doubt_only_a_thread_with_news_is_read(stage: Stage) -> None:
     assert root_ts(quiet) not in read
 
 
+async def test_what_is_read_but_not_kept_yet_is_not_overtaken(stage: Stage) -> None:
+    """However long it takes to keep what was read of a thread, news wait for it; and they wait together, so that the
+    later of two that came first stays the later.
+    """
+    one = await stage.opened(opened_at=0)
+    missed = [f"in the gap {number}" for number in range(40)]
+    await unheard(stage, one, *missed)
+    stage.door.takes_s = 2 * catching_up.HOLD_S / len(missed)
+    stage.parts.catching_up.begin()
+    await until(lambda: texts(stage))
+    await stage.slack.fault("events", "delay", after_s=0.5)
+    for text in ("after the gap", "and later"):
+        await stage.slack.say(DANA, text, thread_ts=root_ts(one))
+
+    await until(lambda: len(texts(stage)) == len(missed) + 2, timeout_s=20)
+    assert texts(stage) == [*missed, "after the gap", "and later"]
+
+
 async def test_a_thread_that_somebody_waits_for_is_read_next(stage: Stage) -> None:
     """News from one of many threads does not wait for all the others to be read."""
     many = [await stage.opened(opened_at=0, number=number) for number in range(2_000, 2_012)]
