@@ -36,8 +36,8 @@ TRAPS: dict[str, tuple[str, ...]] = {
         f"{SLACK}/test_hearing.py::test_what_the_store_could_not_keep_comes_again",
     ),
     "Slack promises no order, and handlers finish in another one": (
-        f"{SLACK}/test_order.py::test_those_that_arrive_within_the_window_go_by_slacks_time",
-        f"{SLACK}/test_order.py::test_a_slow_one_is_not_overtaken",
+        "tests/bridge/test_order.py::test_those_that_arrive_within_the_window_go_by_slacks_time",
+        "tests/bridge/test_order.py::test_a_slow_one_is_not_overtaken",
         f"{SLACK}/test_hearing.py::test_a_slow_file_does_not_let_the_next_message_overtake",
     ),
     "A repeat may carry another event id": (
