@@ -101,7 +101,7 @@ async def crowd(
     seed: int = 1,
     on_line: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Let so many lines be said, half by customers, half by operators, in so many conversations at once."""
+    """Let so many lines or a few more be said, half by customers, half by operators, in so many conversations."""
     chance, began = random.Random(seed), time.monotonic()
     toml = f'[[queues]]\nname = "support"\nchannels = {json.dumps(CHANNELS)}\n'
     async with (
@@ -118,7 +118,7 @@ async def crowd(
             more_channels=len(CHANNELS) - 1,
         ) as world,
     ):
-        each = lines // talks // 2
+        each = -(-lines // (talks * 2))
         people = [
             Line(world=world, number=1000 + n, operator=DANA, chance=chance, each=each, said=on_line)
             for n in range(talks)

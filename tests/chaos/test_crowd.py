@@ -22,6 +22,6 @@ async def test_a_thousand_lines_over_eight_processes_arrive_once_in_order(tmp_pa
     print(result)  # noqa: T201 -- a failing run is judged by it
 
     assert result.clean, result
-    assert result.customers.said + result.operators.said >= LINES * 0.9
+    assert result.customers.said + result.operators.said >= LINES
     for shares in (result.posted, result.received):
         assert min(shares) > FAIR * sum(shares) / len(shares), shares
