@@ -47,14 +47,14 @@ class Result:
 
     @property
     def clean(self) -> bool:
-        """Whether every line arrived once, customers' lines in order.
+        """Whether every line arrived once, in order.
 
-        Operators' lines keep the order in which they reached the bridge. One that was on its way to a process when that
-        was killed is delivered again by Slack, perhaps after one that was typed later: such are counted, and are no
-        failure.
+        Of a fleet's, operators' lines keep the order in which they reached it. Between two processes that listen, one
+        that Slack delivers again can come after one that was typed later: such are counted, and are no failure.
         """
         both = self.customers + self.operators
-        return both.said > 0 and both.lost == both.doubled == self.customers.out_of_order == 0
+        swapped = self.customers.out_of_order + (self.operators.out_of_order if self.processes == 1 else 0)
+        return both.said > 0 and both.lost == both.doubled == swapped == 0
 
     def flat(self) -> dict[str, Any]:
         """Return it as one flat object."""
