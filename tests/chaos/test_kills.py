@@ -14,7 +14,7 @@ KILLS = 10
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("fleet")
 async def test_ten_kills_lose_double_and_swap_nothing(tmp_path: Path) -> None:
-    """Ten times kill -9 under faults: each acknowledged line is in its thread, each reply is shown, once and in order."""
+    """Ten times kill -9 under faults: each acknowledged line is in its thread, each reply shown, once and in order."""
     result = await storm(tmp_path, KILLS)
 
     assert result.customers.said > KILLS
