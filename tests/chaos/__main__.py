@@ -1,7 +1,7 @@
 """`python -m tests.chaos --kills 200`: a long storm over one process on SQLite, another over a fleet on PostgreSQL,
 then
 a crowd over eight processes without any fault. All is counted, and written to results/sqlite.json, postgres.json and
-crowd.json. Fails if a line is lost or doubled, or a customer's out of order.
+crowd.json. Fails if a line is lost, doubled or out of order.
 """
 
 import argparse
@@ -132,7 +132,7 @@ def main() -> None:
         console.print(f"written to {path}")
         clean = clean and result.clean
     if not clean:
-        raise SystemExit("lines were lost or doubled, or customers' lines out of order")
+        raise SystemExit("lines were lost, doubled or out of order")
 
 
 if __name__ == "__main__":

@@ -47,14 +47,9 @@ class Result:
 
     @property
     def clean(self) -> bool:
-        """Whether every line arrived once, in order.
-
-        Of a fleet's, operators' lines keep the order in which they reached it. Between two processes that listen, one
-        that Slack delivers again can come after one that was typed later: such are counted, and are no failure.
-        """
+        """Whether every line arrived once, in order."""
         both = self.customers + self.operators
-        swapped = self.customers.out_of_order + (self.operators.out_of_order if self.processes == 1 else 0)
-        return both.said > 0 and both.lost == both.doubled == swapped == 0
+        return both.said > 0 and both.lost == both.doubled == both.out_of_order == 0
 
     def flat(self) -> dict[str, Any]:
         """Return it as one flat object."""

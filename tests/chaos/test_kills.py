@@ -24,10 +24,8 @@ async def test_ten_kills_lose_double_and_swap_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("fleet")
-async def test_ten_kills_of_a_fleet_and_a_crash_of_its_database_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Ten kills among three processes, PostgreSQL ended at once in between: each line arrives once, customers' lines in
-    order.
-    """
+async def test_ten_kills_of_a_fleet_and_a_crash_of_its_database_lose_double_and_swap_nothing(tmp_path: Path) -> None:
+    """Ten kills among three processes, PostgreSQL ended at once in between: each line arrives once, in order."""
     with Postgres(durable=True) as server:
         result = await storm(tmp_path, KILLS, processes=3, server=server, database_restarts=1)
 
