@@ -4,7 +4,7 @@ overtake.
 Vendors promise no order and may deliver twice (https://docs.slack.dev/apis/events-api). So a message waits until it is
 `window_s` old by the vendor's own time, which it mostly is when it arrives, and never longer than that after its
 arrival; what comes in meanwhile and is older goes first. Repeats of what is under way join it instead of doing it
-again.
+again. What cannot be done now takes with it what waits behind it: all of that comes again, and nothing has overtaken.
 """
 
 import asyncio
@@ -68,13 +68,20 @@ class InOrder:
             except Exception as raised:  # noqa: BLE001 -- it is handed to whoever waits
                 error = raised
             queue.remove(entry)
-            result = self._results.pop(entry.source)
-            if error is None:
-                result.set_result(None)
-            else:
-                result.set_exception(error)
-                result.exception()
+            self._over(entry, error)
+            if error is not None:
+                for behind in [waiting for waiting in queue if waiting.rank > entry.rank]:
+                    queue.remove(behind)
+                    self._over(behind, error)
         del self._waiting[lane]
+
+    def _over(self, entry: _Waiting, error: Exception | None) -> None:
+        result = self._results.pop(entry.source)
+        if error is None:
+            result.set_result(None)
+        else:
+            result.set_exception(error)
+            result.exception()
 
     @property
     def busy(self) -> bool:

@@ -43,6 +43,8 @@ HOLDS = 10
 SLOW_S = 1.0
 """From when on Slack is taken to be the one who is waited for: what was read is heard here for sure, and soon."""
 CLOCKS_DIFFER_MS = 1_000
+AGAIN = -1
+"""The gap of a thread of which something was missed after its page was asked for: it is read once more."""
 ROOTLESS_EVERY_S = 1.0
 ROOTLESS_LOOKS = 120
 """How often is asked whether a card that was under way before the gap has its thread by now."""
@@ -60,6 +62,8 @@ class _Reading:
     begun: Millis
     cursor: str = ""
     failures: int = 0
+    is_unkept: bool = False
+    """What was read of it could not be kept, for now."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -124,6 +128,8 @@ class CatchingUp:
         root = remote_ref(heard.channel, heard.root_ts)
         self._missed.add(root)
         self._read.discard(root)
+        if root in self._waiting:
+            self._waiting[root].gap = AGAIN
 
     async def first_read(self, heard: wire.Heard) -> None:
         """Return when the thread was read since the last gap, or when Slack takes long over that. Raises
@@ -145,15 +151,24 @@ class CatchingUp:
             await self._held_for(reading)
 
     async def _held_for(self, reading: _Reading) -> None:
-        """All who wait here go on in the same breath, so that `InOrder` sees them together."""
+        """All who wait here go on in the same breath, so that `InOrder` sees them together.
+
+        Raises StoreUnavailable where it is not Slack that is waited for: then what was read is not kept yet, and this,
+        which is read too or comes again, must not overtake it.
+        """
         for _ in range(HOLDS):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HOLD_S):
                     await reading.over.wait()
             asked_ms = self._clock.now() - self._asking_since if self._asking_since is not None else 0
-            if reading.over.is_set() or asked_ms >= SLOW_S * 1000:
+            if reading.over.is_set():
+                return
+            if asked_ms >= SLOW_S * 1000:
+                reading.over.set()
+                return
+            if reading.is_unkept:
                 break
-        reading.over.set()
+        raise StoreUnavailable("what was said before in this thread is not kept yet")
 
     def _in_doubt(self, root: RemoteRef, root_ts: str) -> bool:
         if root in self._read:
@@ -217,15 +232,18 @@ class CatchingUp:
         """Read one page of a thread; then it is the next one's turn."""
         try:
             cursor = await self._page(reading)
-        except (CallFailed, StoreUnavailable) as error:
+        except CallFailed as error:
             await self._failed(reading, error)
+            return
+        except StoreUnavailable as error:
+            await self._not_kept(reading, error)
             return
         except Exception:  # the next thread may do better
             self._asking_since = None
             log.exception("thread_not_read", root=reading.root)
             self._end(reading)
             return
-        reading.failures = 0
+        reading.failures, reading.is_unkept = 0, False
         if cursor:
             reading.cursor = cursor
             self._waiting[reading.root] = self._waiting.pop(reading.root)
@@ -250,10 +268,18 @@ class CatchingUp:
             await self._message(channel, message, me)
         return str((answer.get("response_metadata") or {}).get("next_cursor") or "")
 
-    async def _failed(self, reading: _Reading, error: CallFailed | StoreUnavailable) -> None:
+    async def _not_kept(self, reading: _Reading, error: StoreUnavailable) -> None:
+        """Try the same page again in a while, however often: what is read and not kept is not given up."""
+        log.warning("catch_up_waits", root=reading.root, reason=str(error))
+        self._asking_since, reading.is_unkept = None, True
+        reading.failures += 1
+        self._waiting[reading.root] = self._waiting.pop(reading.root)
+        await self._clock.sleep(PAUSE_S * 2 ** min(reading.failures, 2))
+
+    async def _failed(self, reading: _Reading, error: CallFailed) -> None:
         """Wait as long as Slack says, or a little; give the thread up for now if that is too long or too often."""
-        outcome = error.outcome if isinstance(error, CallFailed) else None
-        if isinstance(error, CallFailed) and error.code == "invalid_cursor" and reading.cursor:
+        outcome = error.outcome
+        if error.code == "invalid_cursor" and reading.cursor:
             reading.cursor = ""
             return
         reading.failures += 1

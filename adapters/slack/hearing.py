@@ -85,9 +85,9 @@ class Hearing:
 
     async def _news(self, happened: wire.Heard, me: wire.Me) -> None:
         """Hear it after what was said before it. What could not be kept comes again, and must not come too late."""
-        if self._reader is not None:
-            await self._reader.first_read(happened)
         try:
+            if self._reader is not None:
+                await self._reader.first_read(happened)
             await self.heard(happened, me)
         except Exception:
             if self._reader is not None:

@@ -54,16 +54,39 @@ async def test_a_repeat_joins_what_is_under_way() -> None:
     assert diary.done == ["1.0"]
 
 
-async def test_a_failure_reaches_its_caller_and_nobody_else() -> None:
-    """The next one goes on, and the failed one may come again."""
+async def test_what_fails_takes_with_it_what_waits_behind_it() -> None:
+    """Nothing overtakes what could not be done: those behind fail with it, and all of them may come again, in order."""
     diary = Diary()
-    failed, fine = diary.work("1.0", error=ValueError("no")), diary.work("2.0")
+    held = diary.work("1.0", held=True)
+    await asyncio.sleep(0)
+    behind = [diary.work("3.0", error=ValueError("no")), diary.work("4.0"), diary.work("2.0")]
+    await asyncio.sleep(0)
+    diary.gate.set()
 
+    failed, taken, before = await asyncio.gather(*behind, return_exceptions=True)
+    await held
+    assert before is None
+    assert isinstance(failed, ValueError)
+    assert taken is failed
+    assert diary.done == ["1.0", "2.0", "3.0"]
+    await asyncio.gather(diary.work("4.0"), diary.work("3.0"))
+    assert diary.done == ["1.0", "2.0", "3.0", "3.0", "4.0"]
+
+
+async def test_a_failure_does_not_reach_other_threads() -> None:
+    """Another thread goes on, and so does what comes to this one later."""
+    diary = Diary()
+
+    async def fine() -> None:
+        diary.done.append("elsewhere")
+
+    failed = diary.work("1.0", error=ValueError("no"))
+    elsewhere = asyncio.create_task(diary.order.run("C1:2", "2.0", millis("2.0"), "source-elsewhere", fine))
     with pytest.raises(ValueError, match="no"):
         await failed
-    await fine
-    await diary.work("1.0")
-    assert diary.done == ["1.0", "2.0", "1.0"]
+    await elsewhere
+    await diary.work("3.0")
+    assert diary.done == ["1.0", "elsewhere", "3.0"]
 
 
 async def test_work_outlives_a_caller_who_hangs_up() -> None:

@@ -16,6 +16,7 @@ from tests.adapters.slack.conftest import Stage, root_ts, settings_for, staged
 from tests.adapters.slack.rig import sandbox_process, until
 
 MANY = 1_500
+FAILURES = 5
 
 
 @pytest.fixture
@@ -136,6 +137,19 @@ async def test_what_is_read_but_not_kept_yet_is_not_overtaken(stage: Stage) -> N
 
     await until(lambda: len(texts(stage)) == len(missed) + 2, timeout_s=20)
     assert texts(stage) == [*missed, "after the gap", "and later"]
+
+
+async def test_news_do_not_pass_while_what_was_read_cannot_be_kept(patient: Stage) -> None:
+    """However long the store is away while a thread is read, its news wait; what comes back first keeps its place."""
+    one = await patient.opened(opened_at=0)
+    await unheard(patient, one, "in the gap")
+    patient.door.failures = FAILURES
+    patient.parts.catching_up.begin()
+    await until(lambda: patient.door.failures < FAILURES)
+    await patient.slack.say(DANA, "after the gap", thread_ts=root_ts(one))
+
+    await until(lambda: len(texts(patient)) == 2, timeout_s=40)
+    assert texts(patient) == ["in the gap", "after the gap"]
 
 
 async def test_a_thread_that_somebody_waits_for_is_read_next(stage: Stage) -> None:
