@@ -160,17 +160,7 @@ class World:
         if self._balanced:
             self.balancer = await self._stack.enter_async_context(Balancer.over(self.ports))
             self.url = self.balancer.url
-        arguments = ["-m", "adapters.sandbox", "slack", "--port", "0", "--posts-per-s", "20"]
-        arguments += ["--more-channels", str(self._more_channels)]
-        if self.mode == "http":
-            arguments += ["--app-url", f"{self.url}/slack/events"]
-        self.sandbox = Process(*arguments, environment={}, folder=self.folder, name="sandbox")
-        await self.sandbox.start()
-        assert self.sandbox.process is not None
-        assert self.sandbox.process.stdout is not None
-        line = await asyncio.wait_for(self.sandbox.process.stdout.readline(), START_WITHIN_S)
-        self.sandbox_url = json.loads(line)["url"]
-        self.slack = Workspace(self.sandbox_url)
+        await self.start_desk()
         (self.folder / "handoff.toml").write_text(self.toml or default_toml(), encoding="utf-8")
         self.bridges = [
             Process(
@@ -187,17 +177,44 @@ class World:
         await self.start_bridge(0)
         await asyncio.gather(*(self.start_bridge(number) for number in range(1, len(self.bridges))))
 
+    async def start_desk(self) -> None:
+        """Start where operators sit: a sandbox Slack."""
+        arguments = ["-m", "adapters.sandbox", "slack", "--port", "0", "--posts-per-s", "20"]
+        arguments += ["--more-channels", str(self._more_channels)]
+        if self.mode == "http":
+            arguments += ["--app-url", f"{self.url}/slack/events"]
+        self.slack = Workspace((await self.start_sandbox(*arguments))["url"])
+
+    async def start_sandbox(self, *arguments: str) -> Json:
+        """Start a sandbox and return what its first line says."""
+        self.sandbox = Process(*arguments, environment={}, folder=self.folder, name="sandbox")
+        await self.sandbox.start()
+        assert self.sandbox.process is not None
+        assert self.sandbox.process.stdout is not None
+        line = await asyncio.wait_for(self.sandbox.process.stdout.readline(), START_WITHIN_S)
+        told: Json = json.loads(line)
+        self.sandbox_url = told["url"]
+        return told
+
+    async def leave_desk(self) -> None:
+        """Let go of the sandbox's control interface."""
+        await self.slack.close()
+
     async def __aexit__(self, *_: object) -> None:
         """Stop everything."""
         await self.http.close()
-        await self.slack.close()
+        await self.leave_desk()
         await asyncio.gather(*(bridge.stop() for bridge in self.bridges))
         await self._stack.aclose()
         await self.sandbox.stop()
 
-    def _environment(self, port: int) -> dict[str, str]:
+    def desk_environment(self) -> dict[str, str]:
+        """Return what the bridge must be told of the desk."""
         slack = {"BOT_TOKEN": BOT_TOKEN, "MODE": self.mode, "API_URL": f"{self.sandbox_url}/api/"}
         slack |= {"APP_TOKEN": APP_TOKEN} if self.mode == "socket" else {"SIGNING_SECRET": SIGNING_SECRET}
+        return {f"HANDOFF_SLACK__{key}": value for key, value in slack.items()}
+
+    def _environment(self, port: int) -> dict[str, str]:
         return {
             "HANDOFF_PORT": str(port),
             "HANDOFF_SECRET_KEY": "0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -205,7 +222,7 @@ class World:
             "HANDOFF_DIRECTLINE__SECRET": DIRECTLINE_SECRET,
             "HANDOFF_API_KEYS": f"admin:{ADMIN_KEY}",
             "HANDOFF_AGENT__KIND": "demo",
-            **{f"HANDOFF_SLACK__{key}": value for key, value in slack.items()},
+            **self.desk_environment(),
             **self.extra,
         }
 
