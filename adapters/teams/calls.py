@@ -325,9 +325,16 @@ class _Bearer(Authentication):
 
     def signed_session(self, session: requests.Session | None = None) -> requests.Session:
         session = session or requests.Session()
-        self.sessions.add(session)
+        if session not in self.sessions:
+            session.hooks["response"].append(_read_whole)
+            self.sessions.add(session)
         session.headers["Authorization"] = f"Bearer {self.token}"
         return session
+
+
+def _read_whole(response: requests.Response, **_given: object) -> None:
+    """The library asks for a stream and leaves some answers unread, and their connections open."""
+    _ = response.content
 
 
 def _activity(plain: Json) -> Activity:
