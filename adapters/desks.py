@@ -189,7 +189,9 @@ def teams_settings(settings: Settings) -> "TeamsSettings":
     from adapters.teams.config import Local, TeamsSettings
 
     section, local = settings.teams, None
-    if section.metadata_url:
+    if section.unsigned:
+        local = Local(service_url=section.service_url, metadata_url="", authority_url="", unsigned=True)
+    elif section.metadata_url:
         local = Local(
             service_url=section.service_url,
             metadata_url=section.metadata_url,

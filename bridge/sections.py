@@ -196,6 +196,10 @@ class TeamsSection(Section):
     metadata_url: LocalAddress = Field("", description="a local Teams' OpenID metadata, for tests and demos")
     authority_url: LocalAddress = Field("", description="where a local Teams gives tokens")
     graph_url: LocalAddress = Field("", description="where a local Teams has its Graph")
+    unsigned: bool = Field(
+        default=False,
+        description="take unsigned calls of this machine: for Microsoft's Agents Playground, never to serve people",
+    )
 
 
 class AgentSection(Section):

@@ -278,7 +278,9 @@ def _contradictions(settings: Settings, *, serve: bool) -> Iterator[str]:
         )
     teams = settings.teams
     is_local = bool(teams.metadata_url or teams.authority_url or teams.graph_url)
-    if is_local and not (is_loopback(teams.service_url) and teams.metadata_url and teams.authority_url):
+    if teams.unsigned:
+        yield from _unsigned(settings, is_local=is_local)
+    elif is_local and not (is_loopback(teams.service_url) and teams.metadata_url and teams.authority_url):
         yield (
             "HANDOFF_TEAMS__SERVICE_URL: a local Teams needs it, HANDOFF_TEAMS__METADATA_URL and "
             "HANDOFF_TEAMS__AUTHORITY_URL, all of this machine; for Microsoft's own set none of them"
@@ -287,6 +289,21 @@ def _contradictions(settings: Settings, *, serve: bool) -> Iterator[str]:
     yield from _desks(settings)
     if serve:
         yield from _missing(settings)
+
+
+def _unsigned(settings: Settings, *, is_local: bool) -> Iterator[str]:
+    """Where nothing is signed, nobody but this machine may have a way in, nor a secret a way out."""
+    says = "HANDOFF_TEAMS__UNSIGNED: is for trying things out on this machine"
+    if is_local:
+        yield f"{says}, with no keys and no tokens: remove HANDOFF_TEAMS__METADATA_URL, __AUTHORITY_URL and __GRAPH_URL"
+    if not is_loopback(settings.teams.service_url):
+        yield f"{says}: set HANDOFF_TEAMS__SERVICE_URL to the Playground's, as in http://127.0.0.1:56150/_connector"
+    if settings.teams.app_password is not None:
+        yield f"{says}, where no secret is needed: remove HANDOFF_TEAMS__APP_PASSWORD"
+    if not is_loopback(f"http://[{settings.host}]/" if ":" in settings.host else f"http://{settings.host}/"):
+        yield f"{says}: set HANDOFF_HOST to 127.0.0.1, so that no other machine is listened to"
+    if settings.base_url and not is_loopback(settings.base_url):
+        yield f"{says}: remove HANDOFF_BASE_URL, by which the world would reach it"
 
 
 def _names(settings: Settings) -> Iterator[str]:
@@ -370,7 +387,7 @@ def _missing_for_teams(settings: Settings) -> Iterator[str]:
                 "your Azure Bot, Configuration"
             )
         return
-    if teams.app_type != "UserAssignedMsi" and teams.app_password is None:
+    if teams.app_type != "UserAssignedMsi" and teams.app_password is None and not teams.unsigned:
         yield "HANDOFF_TEAMS__APP_PASSWORD: is not set; make a client secret for the app of your Azure Bot"
     if teams.app_type != "MultiTenant" and not teams.tenant_id:
         yield "HANDOFF_TEAMS__TENANT_ID: is not set; copy the App Tenant ID of your Azure Bot, Configuration"

@@ -1,11 +1,11 @@
 """Who may speak to `/api/messages`: Microsoft's library checks the token, the rest is checked here.
 
-The token proves that Bot Framework sent the request to this app. It proves neither the tenant nor, by itself, the
-address
-to answer to (https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication). The
-library raises many things for a bad token; whatever it raises is a refusal.
+The token proves that Bot Framework sent the request to this app. It proves neither the tenant nor, by itself, where to
+answer (https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication). The library
+raises many things for a bad token; whatever it raises is a refusal.
 """
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -27,6 +27,11 @@ from bridge.ports import Clock
 
 log = logs.get("teams.auth")
 CHANNEL = "msteams"
+FROM_ELSEWHERE = (
+    "Forwarded", "Via", "Origin", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "X-Original-Host",
+    "CF-Connecting-IP", "True-Client-IP",
+)  # fmt: skip
+"""What a proxy, a tunnel or a page in a browser of this machine adds to what it passes on for somebody else."""
 
 
 class NotAdmitted(Exception):
@@ -47,10 +52,12 @@ class Auth:
         if not settings.allowed_tenants:
             raise SettingsError("HANDOFF_TEAMS__TENANTS: is not set; name the tenants whose people may use the bot")
         local = settings.local
-        if local is not None and not all(_is_here(url) for url in (local.service_url, local.metadata_url) if url):
+        addresses = (local.service_url, local.metadata_url, local.authority_url, local.graph_url) if local else ()
+        if not all(_is_here(url) for url in addresses if url):
             raise SettingsError("HANDOFF_TEAMS: a local Teams has to be on this machine, at 127.0.0.1 or localhost")
+        if local is not None and local.unsigned == bool(local.metadata_url):
+            raise SettingsError("HANDOFF_TEAMS: a local Teams has signing keys or is unsigned, one of the two")
         self._settings = settings
-        self._signs = local is None or bool(local.metadata_url)
         us_government = (urlsplit(settings.service_url).hostname or "").endswith(".us") and local is None
         constants = GovernmentConstants if us_government else AuthenticationConstants
         url = local.metadata_url if local is not None else constants.TO_BOT_FROM_CHANNEL_OPENID_METADATA_URL
@@ -64,20 +71,31 @@ class Auth:
         self.keys = SigningKeys(url, clock)
         self._extractor.open_id_metadata = self.keys
 
-    def check_header(self, header: str) -> None:
-        """Raise NotAdmitted for a request that cannot be right, before a byte of it is read."""
-        if not header and not self._signs:
+    def check_head(self, headers: Mapping[str, str], remote: str | None) -> None:
+        """Raise NotAdmitted for a request that cannot be right, before a byte of it is read. `headers` are found in any
+        case; `remote` is the address that the connection comes from.
+        """
+        header = headers.get("Authorization", "")
+        if self._settings.is_unsigned:
+            self._check_unsigned(headers, remote)
             return
         scheme, _, token = header.partition(" ")
         if scheme != "Bearer" or token.count(".") != 2:
             raise NotAdmitted(401, "no_bearer_token")
 
-    async def check(self, header: str, activity: Activity, remote: str | None) -> None:
-        """Raise NotAdmitted for whoever may not speak to us. May block on the network for the keys."""
-        if header or self._signs:
-            await self._check_token(header, activity)
-        elif not _is_loopback(remote):
+    def _check_unsigned(self, headers: Mapping[str, str], remote: str | None) -> None:
+        """Where nothing is signed, the connection must begin on this machine and be meant for it."""
+        if headers.get("Authorization"):
+            raise NotAdmitted(401, "token_not_expected")  # nobody here could check it
+        passed_on = any(name in headers for name in FROM_ELSEWHERE)
+        if not _is_loopback(remote) or passed_on or not _is_here(f"http://{headers.get('Host', '')}"):
             raise NotAdmitted(401, "not_local")
+
+    async def check(self, headers: Mapping[str, str], activity: Activity, remote: str | None) -> None:
+        """Raise NotAdmitted for whoever may not speak to us. May block on the network for the keys."""
+        self.check_head(headers, remote)
+        if not self._settings.is_unsigned:
+            await self._check_token(headers["Authorization"], activity)
         if activity.channel_id != CHANNEL:
             raise NotAdmitted(403, "not_teams")
         if activity.tenant not in self._settings.allowed_tenants:
@@ -103,7 +121,10 @@ class Auth:
 
 
 def _is_here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
     return host == "localhost" or _is_loopback(host)
 
 

@@ -27,7 +27,11 @@ SERVICE_HOSTS = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Local:
-    """Where a local Teams stands in for Microsoft. Every address must be of this machine."""
+    """Where a local Teams stands in for Microsoft. Every address must be of this machine.
+
+    `unsigned`: it signs nothing and wants no tokens, as Microsoft's Agents Playground. Then it has neither of the next
+    two addresses, and whoever calls has to be on this machine too.
+    """
 
     service_url: str
     metadata_url: str
@@ -35,6 +39,7 @@ class Local:
     authority_url: str
     """Where tokens for what goes out come from, instead of https://login.microsoftonline.com."""
     graph_url: str = ""
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +71,13 @@ class TeamsSettings:
             raise SettingsError("HANDOFF_TEAMS__APP_ID: is not set; copy the Microsoft App ID of your Azure Bot")
         if self.app_type != "MultiTenant" and not self.tenant_id:
             raise SettingsError("HANDOFF_TEAMS__TENANT_ID: is not set; copy the tenant ID of your Azure Bot")
-        if self.app_type != "UserAssignedMsi" and not self.app_password:
+        if self.app_type != "UserAssignedMsi" and not self.app_password and not self.is_unsigned:
             raise SettingsError("HANDOFF_TEAMS__APP_PASSWORD: is not set; make a client secret for your Azure Bot")
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether nothing is signed on either way: a local Teams for trying things out, and nothing else."""
+        return self.local is not None and self.local.unsigned
 
     @property
     def allowed_tenants(self) -> frozenset[str]:

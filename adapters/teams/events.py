@@ -51,11 +51,10 @@ class Door:
         return [web.post(PATH, self._http)]
 
     async def _http(self, request: web.Request) -> web.Response:
-        header = request.headers.get("Authorization", "")
         try:
-            self._auth.check_header(header)
+            self._auth.check_head(request.headers, request.remote)
             activity = await self._read(request)
-            await self._auth.check(header, activity, request.remote)
+            await self._auth.check(request.headers, activity, request.remote)
         except NotAdmitted as refused:
             log.warning("request_refused", status=refused.status, reason=refused.reason)
             return web.Response(status=refused.status, text=refused.reason)

@@ -16,6 +16,7 @@ from adapters.teams.cards import Cards
 from adapters.teams.config import TeamsSettings
 from adapters.teams.desk import TeamsDesk
 from adapters.teams.downloads import Downloads
+from adapters.teams.errors import CallFailed
 from adapters.teams.events import Door
 from adapters.teams.hearing import Hearing
 from adapters.teams.installs import Installs
@@ -33,6 +34,10 @@ log = logs.get("teams.parts")
 FACTS_EVERY_S = 15.0
 """How soon this process knows what others heard: another address of the connector, an app that was removed."""
 HUSH_AGAIN_WITHIN_S = 1.0
+SIGN_IN_EVERY_S = 5.0
+"""How soon a token that ran out is renewed, and a sign-in that failed is tried again: a secret that was mended needs no
+restart, and one that expired is told before the next customer needs it. Nothing is asked while a token is good.
+"""
 
 
 @dataclass(kw_only=True)
@@ -53,7 +58,7 @@ class TeamsParts:
 
     async def start(self) -> None:
         """Begin to remember and get the first token; returns at once. Call it inside the running loop, once."""
-        for work in (self.calls.warm(), self._follow()):
+        for work in (self._stay_signed_in(), self._follow()):
             task = asyncio.create_task(work)
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
@@ -64,6 +69,14 @@ class TeamsParts:
             with contextlib.suppress(StoreUnavailable):
                 await self.facts.all()
             await self.clock.sleep(FACTS_EVERY_S)
+
+    async def _stay_signed_in(self) -> None:
+        """Have a token at all times."""
+        await self.calls.warm()
+        while True:
+            await self.clock.sleep(SIGN_IN_EVERY_S)
+            with contextlib.suppress(CallFailed, StoreUnavailable):
+                await self.calls.tokens.get()
 
     async def hush(self) -> None:
         """Finish what is under way. May be called twice."""
@@ -81,12 +94,15 @@ class TeamsParts:
         await self.calls.stop()
 
     async def health(self) -> Mapping[str, object]:
-        """Return what /readyz tells: `service_url`; `removed` (teams and channels that cannot be posted to);
-        `hears_all` (channels' teams that let it read every message); `last_event_age_s` (None: none yet).
+        """Return what /readyz tells: `sign_in` (why there is no token, in a sentence; "": there is); `is_unsigned`
+        (calls of this machine are taken as they come); `service_url`; `removed` (teams and channels that cannot be
+        posted to); `hears_all` (channels' teams that let it read every message); `last_event_age_s` (None: none yet).
         """
         last, facts = self.door.last_event_at, self.facts.known
         removed, granted = known.removed(""), known.heard_all("")
         return {
+            "sign_in": self.calls.tokens.trouble,
+            "is_unsigned": self.calls.settings.is_unsigned,
             "service_url": self.calls.service_url,
             "removed": sorted(name.removeprefix(removed) for name in facts if name.startswith(removed)),
             "hears_all": sorted(name.removeprefix(granted) for name in facts if name.startswith(granted)),

@@ -16,14 +16,20 @@ import requests
 from adapters.teams.config import Local, TeamsSettings
 from adapters.teams.errors import ELSEWHERE, CallFailed, not_signed_in, sign_in_code, unreachable
 from adapters.teams.known import AUTHORITY
+from bridge import log as logs
 from bridge.facts import DeskFacts
+from bridge.outcomes import Refused
 
+log = logs.get("teams.tokens")
 CONNECTOR: Final = "https://api.botframework.com"
 GRAPH: Final = "https://graph.microsoft.com"
 LOGIN = "https://login.microsoftonline.com"
 MANY_TENANTS = "botframework.com"
 """The authority of bots that serve many tenants."""
 RENEW_BEFORE_S = 300.0
+NONE: Final = "none"
+"""What stands for a token where nobody wants one."""
+UNREACHABLE = "Microsoft's sign-in cannot be reached; it is tried again and again."
 
 
 class Tokens:
@@ -32,6 +38,8 @@ class Tokens:
     def __init__(self, settings: TeamsSettings, facts: DeskFacts, executor: Executor) -> None:
         """Keep the settings; nothing is asked before the first call."""
         self._settings, self._facts, self._executor = settings, facts, executor
+        self.trouble = ""
+        """Why there is no token to be had for messages, in plain words with the remedy; "" while there is."""
         self._kept: dict[str, tuple[str, float]] = {}
         self._apps: dict[str, Any] = {}
         self._asking = asyncio.Lock()
@@ -39,15 +47,32 @@ class Tokens:
 
     async def get(self, resource: str = CONNECTOR) -> str:
         """Return a token for a resource. Raises CallFailed; blocks at most `call_timeout_s` for each try."""
+        if self._settings.is_unsigned:
+            return NONE
         kept = self._kept.get(resource)
         if kept is not None and time.monotonic() < kept[1]:
             return kept[0]
         async with self._asking:
             kept = self._kept.get(resource)
             if kept is None or time.monotonic() >= kept[1]:
-                kept = await self._ask(resource)
+                kept = await self._renewed(resource)
                 self._kept[resource] = kept
         return kept[0]
+
+    async def _renewed(self, resource: str) -> tuple[str, float]:
+        try:
+            answer = await self._ask(resource)
+        except CallFailed as failed:
+            self._note(resource, _words(failed))
+            raise
+        self._note(resource, "")
+        return answer
+
+    def _note(self, resource: str, trouble: str) -> None:
+        """Graph is asked for more than messages need: what keeps it shut keeps no message back."""
+        if resource == CONNECTOR and trouble != self.trouble:
+            self.trouble = trouble
+            log.info("teams_sign_in_changed", trouble=trouble)
 
     def forget(self) -> None:
         """Ask anew at the next call: a token was not accepted."""
@@ -126,6 +151,11 @@ class Tokens:
             identity = msal.UserAssignedManagedIdentity(client_id=self._settings.app_id)
             app = self._apps[""] = msal.ManagedIdentityClient(identity, http_client=self._http)
         return app
+
+
+def _words(failed: CallFailed) -> str:
+    outcome = failed.outcome
+    return f"{outcome.remedy} ({failed.code})" if isinstance(outcome, Refused) else UNREACHABLE
 
 
 class _Requests:

@@ -17,7 +17,9 @@ from bridge.ports import Clock
 
 Told = Callable[[], Awaitable[Mapping[str, object]]]
 YOUNG_S = 30.0
-"""How long a process that has not reached Slack yet is kept from work; customers are served without Slack too."""
+"""How long a process that has not reached Slack, or is not let in by Teams, is kept from work; customers are served
+without them too.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +73,10 @@ def add_routes(app: web.Application, watched: Watched, *, instruments: Instrumen
     async def teams() -> str:
         return "" if watched.teams is None else teams_trouble(await watched.teams())
 
+    async def teams_at_start() -> str:
+        told = {} if watched.teams is None else await watched.teams()
+        return sign_in_trouble(told) if time.monotonic() - began < YOUNG_S else ""
+
     async def readings() -> Mapping[str, float | None]:
         slack = {} if watched.slack is None else await watched.slack()
         teams = {} if watched.teams is None else await watched.teams()
@@ -86,7 +92,7 @@ def add_routes(app: web.Application, watched: Watched, *, instruments: Instrumen
 
     health.add_routes(
         app,
-        probes={"store": store, "slack": slack_at_start},
+        probes={"store": store, "slack": slack_at_start, "teams": teams_at_start},
         watches={"slack": slack, "teams": teams, "schema": ahead},
         troubles=troubles,
         config=watched.config,
@@ -106,11 +112,23 @@ def slack_trouble(told: Mapping[str, object]) -> str:
 
 
 def teams_trouble(told: Mapping[str, object]) -> str:
-    """Return what keeps the bridge from a team or channel, or ""."""
+    """Return what keeps the bridge from Teams, or from a team or channel, or ""; where nothing is signed, say so."""
+    found = [sign_in_trouble(told)]
     removed = told.get("removed")
-    if not isinstance(removed, Sequence) or not removed:
-        return ""
-    return f"the app was removed from {len(removed)} teams or channels, or they were deleted: what is for them waits"
+    if isinstance(removed, Sequence) and removed:
+        places = len(removed)
+        found.append(
+            f"the app was removed from {places} teams or channels, or they were deleted: what is for them waits"
+        )
+    if told.get("is_unsigned"):
+        found.append("calls of this machine are taken unsigned: for trying out, never to serve people")
+    return "; ".join(filter(None, found))
+
+
+def sign_in_trouble(told: Mapping[str, object]) -> str:
+    """Return why the bot cannot sign in to Teams, with the remedy, or ""."""
+    why = told.get("sign_in")
+    return f"the bot cannot sign in to Teams, so posts wait: {why}" if why else ""
 
 
 def newer(found: Schema, known: Sequence[str]) -> str:

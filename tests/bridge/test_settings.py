@@ -317,3 +317,39 @@ def test_the_secrets_of_teams_stay_out_of_the_log(tmp_path: Path) -> None:
     path.write_text(TEAMS_FILE, encoding="utf-8")
 
     assert "canary" in secrets(load(TEAMS, path))
+
+
+UNSIGNED = {
+    "HANDOFF_SECRET_KEY": LONG,
+    "HANDOFF_AGENT__KIND": "demo",
+    "HANDOFF_TEAMS__APP_ID": TEAMS_ID,
+    "HANDOFF_TEAMS__TENANT_ID": TEAMS_ID,
+    "HANDOFF_TEAMS__SERVICE_URL": "http://127.0.0.1:56150/_connector",
+    "HANDOFF_TEAMS__UNSIGNED": "true",
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"HANDOFF_TEAMS__SERVICE_URL": "https://smba.trafficmanager.net/teams/"},
+        {"HANDOFF_HOST": "0.0.0.0"},
+        {"HANDOFF_HOST": "::"},
+        {"HANDOFF_BASE_URL": "https://bridge.example.com"},
+        {"HANDOFF_TEAMS__APP_PASSWORD": "canary"},
+        {
+            "HANDOFF_TEAMS__METADATA_URL": "http://127.0.0.1:9/meta",
+            "HANDOFF_TEAMS__AUTHORITY_URL": "http://127.0.0.1:9",
+        },
+    ],
+    ids=["Microsoft's own address", "every machine", "every machine, IPv6", "a public address", "a secret", "keys"],
+)
+def test_unsigned_calls_are_for_this_machine_alone(more: dict[str, str], tmp_path: Path) -> None:
+    """What would open the unsigned door to others, or send a secret through it, is refused at the start."""
+    path = tmp_path / "any.toml"
+    path.write_text(TEAMS_FILE, encoding="utf-8")
+    assert load(UNSIGNED, path).teams.unsigned
+
+    with pytest.raises(SettingsError, match="HANDOFF_TEAMS__UNSIGNED: is for trying things out") as refused:
+        load({**UNSIGNED, **more}, path)
+    assert "canary" not in str(refused.value)

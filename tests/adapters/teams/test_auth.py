@@ -185,27 +185,68 @@ def test_a_bot_that_nobody_may_use_or_everybody_does_not_start() -> None:
         Auth(ours(local=away), ManualClock())
 
 
-async def test_a_local_teams_that_signs_nothing_is_heard_from_this_machine_only() -> None:
-    """Microsoft's playground sends no token; from any other machine that is no way in."""
-    local = Local(service_url="http://127.0.0.1:56150/_connector", metadata_url="", authority_url="")
-    auth = Auth(ours(local=local), ManualClock())
+PLAYGROUND = Local(service_url="http://127.0.0.1:56150/_connector", metadata_url="", authority_url="", unsigned=True)
+HERE = {"Host": "127.0.0.1:8080"}
+ELSEWHERE: dict[str, tuple[dict[str, str], str | None]] = {
+    "another machine": (HERE, "10.0.0.7"),
+    "no address": (HERE, None),
+    "a name for an address": (HERE, "localhost"),
+    "a proxy": ({**HERE, "X-Forwarded-For": "198.51.100.7"}, "127.0.0.1"),
+    "a tunnel": ({"Host": "bridge.example.com"}, "127.0.0.1"),
+    "a page in a browser": ({**HERE, "Origin": "http://127.0.0.1:8080"}, "127.0.0.1"),
+    "a name that is made to mean this machine": ({"Host": "localhost.attacker.example"}, "127.0.0.1"),
+    "no host": ({}, "127.0.0.1"),
+    "a broken host": ({"Host": "[::1"}, "127.0.0.1"),
+    "a token that nobody could check": ({**HERE, "Authorization": "Bearer a.b.c"}, "127.0.0.1"),
+}
+
+
+@pytest.mark.parametrize("headers, remote", ELSEWHERE.values(), ids=ELSEWHERE)
+async def test_what_is_unsigned_is_taken_of_this_machine_only(headers: dict[str, str], remote: str | None) -> None:
+    """Microsoft's playground sends no token: that is a way in for this machine, and for nobody behind it."""
+    auth = Auth(ours(local=PLAYGROUND, app_password=""), ManualClock())
     sent = read_activity(
         {
             "type": "message",
             "channelId": "msteams",
-            "serviceUrl": local.service_url,
+            "serviceUrl": PLAYGROUND.service_url,
             "channelData": {"tenant": {"id": TENANT}},
         }
     )
-    auth.check_header("")
-    await auth.check("", sent, "127.0.0.1")
-    for remote in ("10.0.0.7", None, "", "localhost.example"):
+    await auth.check(HERE, sent, "127.0.0.1")
+    await auth.check({"Host": "localhost:8080"}, sent, "::1")
+    with pytest.raises(NotAdmitted) as refused:
+        await auth.check(headers, sent, remote)
+    assert refused.value.status == 401
+
+
+async def test_even_where_nothing_is_signed_tenant_and_address_are_asked_for() -> None:
+    """Another tenant, another channel and another address to answer to stay out."""
+    auth = Auth(ours(local=PLAYGROUND, app_password=""), ManualClock())
+    good = {
+        "type": "message",
+        "channelId": "msteams",
+        "serviceUrl": PLAYGROUND.service_url,
+        "channelData": {"tenant": {"id": TENANT}},
+    }
+    for change in (
+        {"channelData": {"tenant": {"id": OTHER_TENANT}}},
+        {"channelId": "emulator"},
+        {"serviceUrl": "http://127.0.0.1:9/_connector"},
+    ):
         with pytest.raises(NotAdmitted) as refused:
-            await auth.check("", sent, remote)
-        assert refused.value.status == 401
-    signed = replace(local, metadata_url="http://127.0.0.1:1/meta")
+            await auth.check(HERE, read_activity(good | change), "127.0.0.1")
+        assert refused.value.status == 403
+
+
+def test_a_local_teams_is_signed_unless_somebody_says_otherwise() -> None:
+    """To leave its keys out does not switch the check off, and both at once is a mistake."""
+    signed = replace(PLAYGROUND, metadata_url="http://127.0.0.1:1/meta")
+    for confused in (signed, replace(PLAYGROUND, unsigned=False)):
+        with pytest.raises(SettingsError, match="one of the two"):
+            Auth(ours(local=confused), ManualClock())
     with pytest.raises(NotAdmitted):
-        Auth(ours(local=signed), ManualClock()).check_header("")
+        Auth(ours(local=replace(signed, unsigned=False)), ManualClock()).check_head(HERE, "127.0.0.1")
 
 
 async def test_the_newest_address_of_the_connector_is_remembered(stage: Stage) -> None:
