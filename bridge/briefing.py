@@ -66,7 +66,10 @@ class Card:
     previous: Ticket | None
     actions: tuple[str, ...]
     last_words: str = ""
-    """What the customer said last before the handoff: what came before and after it follows in the thread."""
+    """What the customer said last before the handoff, unless the summary quotes it: what came before and after it
+    follows
+    in the thread.
+    """
     again: bool = False
     """It may stand there already, with a thread of its own: it is posted once more where nobody can look."""
 
@@ -211,8 +214,12 @@ def card(
         problems=handoff.problems,
         previous=previous,
         actions=_ACTIONS[handoff.state],
-        last_words=last_words,
+        last_words="" if f'"{_flat(last_words)}"' in _flat(envelope.summary) else last_words,
     )
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def moved(old: Card, queue: str) -> Card:

@@ -234,7 +234,9 @@ def envelope_for(
 def _summary(recent: Sequence[Entry], collected: Mapping[str, Any]) -> str:
     seen = [e for e in recent if e.kind is EntryKind.LINE and e.audience in CUSTOMER_SEES]
     asked = [e for e in seen if e.author.role is Role.CUSTOMER][-3:]
-    answer = next((e for e in reversed(seen) if e.author.role is Role.AGENT and e.text.strip()), None)
+    # A greeting answers nothing.
+    since = next((i for i, e in enumerate(seen) if e.author.role is Role.CUSTOMER), 0)
+    answer = next((e for e in reversed(seen[since:]) if e.author.role is Role.AGENT and e.text.strip()), None)
     parts = (
         ["The customer wrote: " + " / ".join(_quoted(e, 350) for e in asked)]
         if asked

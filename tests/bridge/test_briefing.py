@@ -123,6 +123,14 @@ def test_the_last_words_are_the_customers_own() -> None:
     assert card.last_words == "now in words"
 
 
+@pytest.mark.parametrize("words,shown", [("I want a refund", ""), ("a refund", "a refund"), ("I  want\na refund", "")])
+def test_the_card_does_not_say_the_same_twice(words: str, shown: str) -> None:
+    """Last words that the summary quotes as a whole are not told again; any other words are."""
+    told = envelope(summary='The customer wrote: "I want a refund"')
+
+    assert briefing.card(handoff(envelope=told), ROW, queue_label="Support", last_words=words).last_words == shown
+
+
 def test_every_reason_has_words() -> None:
     """No operator reads a constant."""
     assert set(briefing.REASONS) == set(Reason)

@@ -335,6 +335,16 @@ def _conversation(**collected: object) -> Conversation:
     )
 
 
+def test_a_greeting_is_no_answer() -> None:
+    """What the agent said before the customer's first words stands in no summary."""
+    recent = [_line(1, Role.AGENT, "Hello!"), _line(2, Role.CUSTOMER, "A person, please")]
+    trigger = Trigger(reason=Reason.CUSTOMER_REQUEST, detail="asked")
+
+    made = envelope_for(trigger, _conversation(), recent, envelope_id="e", now_ms=1_700_000_000_000, agent_id="demo")
+
+    assert made.summary == 'The customer wrote: "A person, please"'
+
+
 def test_the_bridge_writes_a_real_envelope() -> None:
     """An operator reads in the summary what the customer said and what is known, though no agent wrote it."""
     recent = [
