@@ -22,6 +22,7 @@ _ASKED_ORDER = "What is your order number?"
 _ASKED_AMOUNT = "Which amount should be refunded?"
 _LOGIN_HELP = "Please open the log-in page, choose *Forgot password* and follow the link in the e-mail."
 _BILLING = re.compile(r"invoice|\bbill|charge|payment|\bvat\b|refund", re.IGNORECASE)
+_DELIVERY = re.compile(r"parcel|package|deliver|courier|carrier|shipp(?:ed|ing|ment)", re.IGNORECASE)
 _AMOUNT = re.compile(r"(?<![\w#.,])[$€£]?\s?(\d{1,6}(?:[.,]\d{1,2})?)(?![\w])")
 
 
@@ -146,7 +147,8 @@ def _unknown(_: Context) -> Answer:
 
 def _person(context: Context) -> Answer:
     said = "Of course, I am bringing in a colleague."
-    return _hand_over(context, Reason.CUSTOMER_REQUEST, what="asks for a person", said=said)
+    matter = {"billing": " about an invoice or a payment", "delivery": " about a delivery"}.get(_queue(context), "")
+    return _hand_over(context, Reason.CUSTOMER_REQUEST, what=f"asks for a person{matter}", said=said)
 
 
 def _crash(_: Context) -> Answer:
@@ -221,15 +223,13 @@ def _hand_over(
     priority: str = "normal",
     more: dict[str, Any] | None = None,
 ) -> Answer:
-    turn = context.turn
+    turn, queue = context.turn, _queue(context)
     who = turn.customer.get("name") or "The customer"
-    billing = bool(_BILLING.search(context.text))
-    quoted = re.sub(r"\s+", " ", context.text).strip()[:600]
     envelope: dict[str, Any] = {
         "reason": reason.value,
-        "summary": f'{who} {what}. Last words: "{quoted}"',
-        "queue": "billing" if billing else "support",
-        "topics": ["billing" if billing else "general"],
+        "summary": f"{who} {what}. {_story(context)}",
+        "queue": queue,
+        "topics": ["general" if queue == "support" else queue],
         "agent": {"id": "demo", "name": context.name, "framework": "scripted"},
         "routing": {"priority": priority},
         "collected": _scalars(turn.collected),
@@ -240,6 +240,29 @@ def _hand_over(
         **(more or {}),
     }
     return (*((Message(text=said),) if said else ()), HandOff(envelope=envelope))
+
+
+def _queue(context: Context) -> str:
+    if _BILLING.search(context.text):
+        return "billing"
+    return "delivery" if _DELIVERY.search(context.text) else "support"
+
+
+def _story(context: Context) -> str:
+    """Tell what came before the last words, which the operator reads anyway."""
+    asked = [(n, message) for n, message in enumerate(context.turn.messages) if message.role == "customer"]
+    answered = [n for n, message in enumerate(context.turn.messages) if message.role == "agent"]
+    earlier = [(n, message.text) for n, message in asked if any(later > n for later in answered)]
+    if not earlier:
+        return "Nothing else has been said so far."
+    n, question = earlier[-1]
+    answer = next(message.text for message in context.turn.messages[n + 1 :] if message.role == "agent")
+    return f"Before that: {_short(question)} {context.name} answered: {_short(answer)}"
+
+
+def _short(text: str) -> str:
+    flat = re.sub(r"\s+", " ", text).strip()
+    return f'"{flat}"' if len(flat) <= 300 else f'"{flat[:299]}…"'
 
 
 def _scalars(values: Any) -> dict[str, Any]:

@@ -62,6 +62,7 @@ async def test_it_streams_in_small_pieces_at_a_readable_pace() -> None:
         ("this is ridiculous", "sentiment", "support"),
         ("please delete my account", "approval_required", "support"),
         ("my lawyer will call you", "out_of_scope", "support"),
+        ("the parcel is late, this is ridiculous", "sentiment", "delivery"),
     ],
 )
 async def test_it_hands_over_for_each_reason(agent: DemoAgent, text: str, reason: str, queue: str) -> None:
@@ -73,7 +74,28 @@ async def test_it_hands_over_for_each_reason(agent: DemoAgent, text: str, reason
     read = envelope_from(last.envelope, turn, agent_name=agent.name, now=AT)
     assert read.problems == ()
     assert (read.envelope.reason.value, read.envelope.queue) == (reason, queue)
-    assert text in read.envelope.summary
+    assert read.envelope.summary.startswith("Sam ")
+    assert text not in read.envelope.summary
+
+
+async def test_the_summary_tells_what_came_before(agent: DemoAgent) -> None:
+    """The operator reads what the customer wanted and was told before; the last words stand on the card anyway."""
+    told = "Your order **1042** is on its way and should be with you in two days."
+    messages = (
+        *asked("Where is my order 1042?").messages,
+        AgentMessage(n=2, role="agent", name="Ada", text=told, at=AT),
+        AgentMessage(n=3, role="customer", name="Sam", text="get me a real person, about an invoice", at=AT),
+    )
+    later = (await replies(agent, asked("", messages=messages)))[-1]
+    at_once = (await replies(agent, asked("a real person please")))[-1]
+
+    assert isinstance(later, HandOff)
+    assert later.envelope["summary"] == (
+        f'Sam asks for a person about an invoice or a payment. Before that: "Where is my order 1042?" '
+        f'{agent.name} answered: "{told}"'
+    )
+    assert isinstance(at_once, HandOff)
+    assert at_once.envelope["summary"] == "Sam asks for a person. Nothing else has been said so far."
 
 
 async def test_it_says_when_it_does_not_know(agent: DemoAgent) -> None:
