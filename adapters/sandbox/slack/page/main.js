@@ -18,6 +18,10 @@ document.documentElement.classList.toggle("embed", isEmbedded);
 el("thread-back").append(icon("back"));
 el("thread-close").append(icon("close"));
 
+/** The thread that opened by itself: its card's buttons stay in sight until somebody acts, scrolls, or more is said. */
+let greeted = null, hasActed = false;
+const OPENING_REPLIES = 2;
+
 const channelNow = () => store.channels.get(at.channel);
 const isMember = () => Boolean(channelNow()?.members.includes(store.me)) && !channelNow().is_archived;
 
@@ -32,7 +36,7 @@ function openThread(ts, { focus = true } = {}) {
   at.thread = ts;
   remember();
   draw();
-  el("replies").scrollTop = el("replies").scrollHeight;
+  if (ts !== greeted) el("replies").scrollTop = el("replies").scrollHeight;
   if (focus) threadComposer.focus();
 }
 
@@ -110,7 +114,13 @@ function drawThread() {
   const entries = [{ ...withChannel(root), isRoot: true }];
   if (replies.length) entries.push(line("count", `${replies.length} ${replies.length === 1 ? "reply" : "replies"}`));
   entries.push(...[...replies.map(withChannel), ...whispers(at.channel, root.ts).map(whisper)].sort((a, b) => Number(a.ts) - Number(b.ts)));
-  reconcile(el("replies"), entries, (entry) => ({ inThread: true, openThread, isEphemeral: entry.isEphemeral }));
+  const list = el("replies"), end = () => { list.scrollTop = list.scrollHeight; };
+  reconcile(list, entries, (entry) => ({ inThread: true, openThread, isEphemeral: entry.isEphemeral }));
+  if (greeted === root.ts && replies.length <= OPENING_REPLIES) {
+    list.scrollTop += list.firstElementChild.getBoundingClientRect().bottom - list.getBoundingClientRect().bottom + 12;
+  } else if (greeted === root.ts || hasActed) end();
+  if (replies.length > OPENING_REPLIES) greeted = null;
+  hasActed = false;
   const status = store.statuses.get(`${at.channel}:${root.ts}`);
   const words = status ? `${name(store.botUser)} ${status}` : "";
   if (el("thread-status").textContent !== words) el("thread-status").textContent = words;
@@ -163,6 +173,7 @@ function greet(change) {
   const isCard = Boolean(message.bot_id) && Boolean(message.blocks?.length);
   if (isEmbedded && isCard && !threadComposer.isBusy()) {
     at.channel = channel;
+    greeted = message.ts;
     openThread(message.ts, { focus: false });
   } else if (isCard && (channel !== at.channel || at.thread)) {
     const room = store.channels.get(channel).name;
@@ -179,17 +190,26 @@ onChange((change) => {
   }
   if (change.kind === "message") {
     if (change.isNew && change.channel !== at.channel) store.unread.add(change.channel);
+    if (change.isNew && change.message.bot_id && isEmbedded) parent.postMessage({ news: true }, "*");
     greet(change);
   }
   draw();
 });
 
+el("replies").addEventListener("click", (event) => { if (event.target.closest("button") && greeted) { hasActed = true; greeted = null; } });
+el("replies").addEventListener("wheel", () => { greeted = null; }, { passive: true });
 el("thread-back").addEventListener("click", closeThread);
 el("thread-close").addEventListener("click", closeThread);
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.querySelector("dialog[open], .menu") && at.thread) closeThread();
 });
 narrow.addEventListener("change", draw);
+
+/** The page around a frame asks before it shows something else, so that nobody is cut off in the middle of a word. */
+const isTyping = () => document.hasFocus() && document.activeElement?.matches("textarea, input:not([type=checkbox], [type=radio])") && Boolean(document.activeElement.value);
+addEventListener("message", (event) => {
+  if (isEmbedded && event.source === parent && event.data?.asks === "typing") parent.postMessage({ typing: isTyping() }, event.origin);
+});
 
 let wasDown = false;
 follow((isUp) => {

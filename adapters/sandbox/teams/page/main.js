@@ -18,6 +18,10 @@ document.documentElement.classList.toggle("embed", isEmbedded);
 el("back").append(icon("back"));
 el("switches-button").append(icon("bolt"));
 
+/** The thread that opened by itself: its card's buttons stay in sight until somebody acts, scrolls, or more is said. */
+let greeted = null, hasActed = false;
+const OPENING_REPLIES = 2;
+
 const channelNow = () => store.channels.get(at.channel);
 const isOpen = () => Boolean(store.people.get(store.me)?.is_member || store.people.get(store.me)?.is_outsider) && !channelNow()?.is_deleted && !store.team.is_archived;
 const composer = makeComposer(() => ({
@@ -32,7 +36,7 @@ function go(channel, thread) {
   if (isOther) el("posts").replaceChildren();
   remember();
   draw();
-  if (isOther) el("posts").scrollTop = el("posts").scrollHeight;
+  if (isOther && thread !== greeted) el("posts").scrollTop = el("posts").scrollHeight;
 }
 
 function remember() {
@@ -74,7 +78,8 @@ function dayEntry(message) {
 
 function drawPosts() {
   const channel = channelNow(), list = el("posts");
-  const atBottom = list.scrollHeight - list.scrollTop - list.clientHeight < 100;
+  const atBottom = hasActed || list.scrollHeight - list.scrollTop - list.clientHeight < 100;
+  hasActed = false;
   const root = at.thread ? channel.messages.get(at.thread) : null;
   if (at.thread && !root) at.thread = null;
   el("back").hidden = !at.thread;
@@ -91,7 +96,10 @@ function drawPosts() {
   if (!entries.length) entries.push({ key: "empty", print: "", draw: () => h("p", { class: "day", text: "Nothing here yet. New conversations appear as cards." }) });
   const end = () => { list.scrollTop = list.scrollHeight; };
   reconcile(list, entries);
-  if (atBottom) { end(); for (const picture of list.querySelectorAll("img")) if (!picture.complete) picture.addEventListener("load", end, { once: true }); }
+  if (greeted && greeted === at.thread && repliesOf(channel, greeted).length <= OPENING_REPLIES) {
+    const card = list.querySelector(".message");
+    list.scrollTop += card.getBoundingClientRect().bottom - list.getBoundingClientRect().bottom + 12;
+  } else if (atBottom || (at.thread && greeted === at.thread)) { greeted = null; end(); for (const picture of list.querySelectorAll("img")) if (!picture.complete) picture.addEventListener("load", end, { once: true }); }
   composer.refresh();
 }
 
@@ -135,7 +143,7 @@ function draw() {
 function greet({ message, isNew }) {
   if (!isNew) return;
   const isCard = isBot(message.from) && message.root === message.id && message.cards.length > 0;
-  if (isCard && isEmbedded && !composer.isBusy()) { go(message.channel, message.id); return; }
+  if (isCard && isEmbedded && !composer.isBusy()) { greeted = message.id; go(message.channel, message.id); return; }
   if (message.channel !== at.channel) store.unread.add(message.channel);
   if (isCard && (message.channel !== at.channel || at.thread)) {
     notice(`New in ${store.channels.get(message.channel).name}: ${(message.summary || "a conversation").slice(0, 60)}`, { label: "Open", action: () => go(message.channel, message.id) });
@@ -150,10 +158,13 @@ onChange((change) => {
     at.channel = rooms.find((room) => room.id === at.channel || room.name.toLowerCase() === at.channel?.toLowerCase())?.id || rooms[rooms.length - 1].id;
   }
   if (change.kind === "message") greet(change);
+  if (change.kind === "message" && change.isNew && isBot(change.message.from) && isEmbedded) parent.postMessage({ news: true }, "*");
   if (change.kind === "notice" && change.notice.user === store.me) notice(change.notice.text, { isError: change.notice.is_error });
   draw();
 });
 
+el("posts").addEventListener("click", (event) => { if (event.target.closest("button") && greeted) { hasActed = true; greeted = null; } });
+el("posts").addEventListener("wheel", () => { greeted = null; }, { passive: true });
 el("back").addEventListener("click", () => go(at.channel, null));
 el("switches-button").addEventListener("click", () => {
   const opens = el("switches").hidden;
@@ -163,6 +174,12 @@ el("switches-button").addEventListener("click", () => {
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.querySelector("dialog[open], .menu") && at.thread) go(at.channel, null);
+});
+
+/** The page around a frame asks before it shows something else, so that nobody is cut off in the middle of a word. */
+const isTyping = () => document.hasFocus() && document.activeElement?.matches("textarea, input:not([type=checkbox], [type=radio])") && Boolean(document.activeElement.value);
+addEventListener("message", (event) => {
+  if (isEmbedded && event.source === parent && event.data?.asks === "typing") parent.postMessage({ typing: isTyping() }, event.origin);
 });
 
 let wasDown = false;
