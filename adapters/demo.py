@@ -1,15 +1,12 @@
-"""`handoff-bridge demo`: the whole thing on one page of this machine, with a local Slack and no account.
+"""`handoff-bridge demo`: the whole thing on one page of this machine, with a local Slack and Teams, and no account.
 
-The bridge is composed as `serve` composes it; only Slack's address and the people are local. The local Slack runs as a
-process of its
-own, as the real one would.
+The bridge is composed as `serve` composes it; only the desks' addresses and the people are local.
 """
 
 import asyncio
 import contextlib
-import json
 import secrets
-import sys
+import socket
 import tempfile
 import webbrowser
 from collections.abc import AsyncIterator
@@ -19,21 +16,18 @@ from aiohttp import web
 from rich.console import Console
 
 from adapters import app as composition
-from adapters.sandbox.slack.people import BILLING, SAM, SUPPORT
-from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN
+from adapters import demo_desks
 from adapters.web import demo as pages
 from adapters.web import webchat_bundle
 from bridge import log as logs
 from bridge.errors import SettingsError
 from bridge.ids import SiteId
-from bridge.settings import Settings, load
+from bridge.settings import load
 
-START_WITHIN_S = 20.0
 REAL = (
-    "HANDOFF_SLACK__{name}: is set, and the demo refuses to run beside real tokens, so that nothing can reach a real "
-    "workspace; unset it, or start the bridge itself with: handoff-bridge serve"
+    "{name}: is set, and the demo refuses to run beside real tokens, so that nothing can reach a real workspace; unset "
+    "it, or start the bridge itself with: handoff-bridge serve"
 )
-POLICY = "refund_amount > 100"
 
 
 def run(*, port: int, agent_url: str, open_browser: bool) -> None:
@@ -44,10 +38,13 @@ def run(*, port: int, agent_url: str, open_browser: bool) -> None:
 
 
 def _refuse_real_tokens() -> None:
-    slack = load(for_="demo").slack
+    given = load(for_="demo")
     for name in ("bot_token", "app_token", "signing_secret", "client_secret"):
-        if getattr(slack, name) is not None:
-            raise SettingsError(REAL.format(name=name.upper()))
+        if getattr(given.slack, name) is not None:
+            raise SettingsError(REAL.format(name=f"HANDOFF_SLACK__{name.upper()}"))
+    for name in ("app_password", "app_id"):
+        if getattr(given.teams, name):
+            raise SettingsError(REAL.format(name=f"HANDOFF_TEAMS__{name.upper()}"))
 
 
 @contextlib.asynccontextmanager
@@ -56,55 +53,42 @@ async def showing(*, port: int, agent_url: str = "", open_browser: bool = False)
     console = Console(stderr=True)
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="handoff-demo-")))
-        with console.status("Starting a local Slack …"):
-            slack_url = await stack.enter_async_context(_local_slack())
-        with console.status("Fetching Microsoft's Web Chat, once …"):
-            web_chat, why = await _web_chat()
-        settings = _settings(folder, port=port or _free_port(), slack_url=slack_url, agent_url=agent_url)
+        with console.status("Starting a local Slack and a local Teams; Microsoft's Web Chat is fetched once …"):
+            desks, (web_chat, why) = await asyncio.gather(stack.enter_async_context(demo_desks.starting()), _web_chat())
+        settings = demo_desks.settings(folder, desks, port=port or _free_port(), agent_url=agent_url)
 
         def add_pages(app: web.Application, bridge: composition.Bridge) -> None:
             demo = pages.Demo(
                 site=SiteId(settings.site),
                 store=bridge.store,
-                slack_url=slack_url,
+                desks=desks.tabs,
                 issue=lambda: bridge.directline.issue(user=f"ann-{secrets.token_hex(3)}", name="Ann Lee"),
                 web_chat=web_chat,
                 why=why,
+                says=(pages.ASK,) if agent_url else pages.SAYS,
             )
             pages.add_routes(app, demo)
 
         with console.status("Starting the bridge …"):
-            await stack.enter_async_context(composition.serving(settings, more_routes=add_pages))
+            bridge = await stack.enter_async_context(composition.serving(settings, more_routes=add_pages))
+        if desks.teams is not None:
+            await demo_desks.install_in_teams(desks.teams, bridge.port)
         page = f"{settings.public_url}/demo/"
-        if why:
-            console.print(f"[yellow]{why}[/] The page shows a small chat of ours instead.")
-        console.print(
-            f"[bold]The demo is at[/] {page}\n[dim]Customer on the left, Slack on the right. Ctrl+C ends it.[/]"
-        )
+        _say(console, page, why=why, desks=desks)
         if open_browser:
             await asyncio.to_thread(webbrowser.open, page)
         yield page
 
 
-@contextlib.asynccontextmanager
-async def _local_slack() -> AsyncIterator[str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "adapters.sandbox", "slack", "--port", "0", stdout=asyncio.subprocess.PIPE
+def _say(console: Console, page: str, *, why: str, desks: demo_desks.LocalDesks) -> None:
+    if why:
+        console.print(f"[yellow]{why}[/] The page shows a small chat of ours instead.")
+    if desks.teams is None:
+        console.print(demo_desks.NO_TEAMS, style="yellow", markup=False)
+    right = "Slack" if desks.teams is None else "Slack and Teams"
+    console.print(
+        f"[bold]The demo is at[/] {page}\n[dim]Customer on the left, {right} on the right. Ctrl+C ends it.[/]"
     )
-    try:
-        if process.stdout is None:
-            raise SettingsError("the local Slack could not be started")
-        line = await asyncio.wait_for(process.stdout.readline(), START_WITHIN_S)
-        if not line:
-            raise SettingsError(
-                "the local Slack ended at once; start it by hand to see why: handoff-bridge sandbox slack"
-            )
-        yield str(json.loads(line)["url"])
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
 
 
 async def _web_chat() -> tuple[Path | None, str]:
@@ -116,54 +100,6 @@ async def _web_chat() -> tuple[Path | None, str]:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _settings(folder: Path, *, port: int, slack_url: str, agent_url: str) -> Settings:
-    file = folder / "handoff.toml"
-    file.write_text(
-        f"""
-site = "demo"
-public_label = "Northwind support"
-
-[[queues]]
-name = "support"
-label = "Support"
-channels = ["{SUPPORT}"]
-supervisors = ["{SAM}"]
-
-[[queues]]
-name = "billing"
-label = "Billing"
-public_label = "Northwind billing"
-channels = ["{BILLING}"]
-supervisors = ["{SAM}"]
-
-[triggers]
-low_confidence = 0.5
-tool_failures = 2
-
-[[triggers.policy]]
-name = "large-refund"
-when = "{POLICY}"
-queue = "billing"
-""",
-        encoding="utf-8",
-    )
-    environment = {
-        "HANDOFF_PORT": str(port),
-        "HANDOFF_SECRET_KEY": secrets.token_hex(32),
-        "HANDOFF_DATABASE_URL": f"sqlite:///{folder}/demo.db",
-        "HANDOFF_SLACK__BOT_TOKEN": BOT_TOKEN,
-        "HANDOFF_SLACK__APP_TOKEN": APP_TOKEN,
-        "HANDOFF_SLACK__API_URL": f"{slack_url}/api/",
-        "HANDOFF_AGENT__KIND": "http" if agent_url else "demo",
-        "HANDOFF_AGENT__URL": agent_url,
-        "HANDOFF_AGENT__NAME": "Ada",
-        "HANDOFF_LOG__LEVEL": "warning",
-    }
-    return load(environment, file, for_="serve")

@@ -1,4 +1,4 @@
-"""The demo page: the customer's chat on the left, the team's Slack on the right, and on top who owns the conversation.
+"""The demo page: the customer's chat on the left, the team's desks on the right, and on top who owns the conversation.
 
 For this machine only: whoever can open it gets a token for a new customer.
 """
@@ -6,7 +6,7 @@ For this machine only: whoever can open it gets a token for a new customer.
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,37 +14,87 @@ from typing import Any
 
 from aiohttp import web
 
-from adapters.web.answers import answer, error
+from adapters.web import demo_faults
+from adapters.web.answers import answer, error, read_json
 from bridge.conversation import Audience, State
-from bridge.errors import StoreUnavailable
+from bridge.errors import StoreUnavailable, TooLarge
 from bridge.ids import ConversationId, SiteId
 from bridge.storage import Store, Tx
 
 POLL_S = 0.2
 HEARTBEAT_S = 15.0
 TYPES: Mapping[str, str] = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-PAGES = ("demo.css", "demo.js", "chat.css", "chat.js", "plain.js")
+PAGES = ("demo.css", "demo.js", "tabs.js", "faults.js", "chat.css", "chat.js", "plain.js")
+MAX_BODY_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeskTab:
+    """One tab: a local Slack or Teams. `queues` are (name, place) of what is there, as (`billing`, `#billing`)."""
+
+    name: str
+    label: str
+    url: str = ""
+    """Empty: it is not here, and `why` tells in a sentence."""
+    why: str = ""
+    queues: Sequence[tuple[str, str]] = ()
+    posts: str = ""
+    """The vendor's name of the call that posts a message, for the switches."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Say:
+    """A sentence for the customer to try, and the queue that it leads to (empty: the agent answers by itself)."""
+
+    text: str
+    queue: str = ""
+
+
+ASK = Say(text="Can I talk to a person?", queue="support")
+SAYS = (
+    Say(text="Where is my order 1042?"),
+    ASK,
+    Say(text="I want a refund of 250 euros", queue="billing"),
+    Say(text="My invoice is wrong", queue="billing"),
+    Say(text="Track my parcel", queue="delivery"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo:
-    """What the page needs: the local Slack, tokens for customers, and the real Web Chat or why it is not here."""
+    """What the page needs: the desks, tokens for customers, and the real Web Chat or why it is not here."""
 
     site: SiteId
     store: Store
-    slack_url: str
+    desks: Sequence[DeskTab]
     issue: Callable[[], Mapping[str, Any]]
     """Returns Direct Line's `{conversationId, token, expires_in}` for a new customer."""
     web_chat: Path | None = None
     why: str = ""
     """Why `web_chat` is None, in a sentence."""
+    says: Sequence[Say] = SAYS
+
+    def config(self) -> dict[str, Any]:
+        """Return what differs from one demo to another."""
+        places = {queue: f"{desk.label} · {place}" for desk in self.desks for queue, place in desk.queues}
+        return {
+            "web_chat": self.web_chat is not None,
+            "why": self.why,
+            "desks": [
+                {"name": desk.name, "label": desk.label, "url": desk.url, "why": desk.why,
+                 "places": list(dict.fromkeys(place for _, place in desk.queues))}
+                for desk in self.desks
+            ],
+            "says": [{"text": say.text, "to": places.get(say.queue, "")} for say in self.says],
+        }  # fmt: skip
 
 
 def state_of(tx: Tx, site: SiteId, conversation: ConversationId) -> dict[str, Any]:
     """Return what the strip shows of a conversation; one that nobody has opened yet has the state `none`."""
     found = tx.conversation(site, conversation, lock=False)
     if found is None:
-        return {"state": "none", "operator": None, "epoch": None, "ticket": None, "queue": None, "suppressed": []}
+        nothing = dict.fromkeys(("operator", "epoch", "ticket", "queue", "desk"))
+        return {"state": "none", **nothing, "suppressed": []}
     handoff = tx.handoff(site, found.handoff) if found.handoff else None
     people = found.state in {State.WAITING, State.HUMAN}
     late = [entry.text for entry in tx.entries(site, conversation) if entry.audience is Audience.SUPPRESSED]
@@ -54,6 +104,7 @@ def state_of(tx: Tx, site: SiteId, conversation: ConversationId) -> dict[str, An
         "epoch": found.epoch,
         "ticket": handoff.ticket if handoff else None,
         "queue": handoff.queue if handoff and people else None,
+        "desk": handoff.thread.desk if handoff and people else None,
         "suppressed": late,
     }
 
@@ -89,8 +140,29 @@ class Page:
 
     async def config(self, _request: web.Request) -> web.Response:
         """GET config: what differs from one demo to another."""
-        demo = self._demo
-        return answer({"slack_url": demo.slack_url, "web_chat": demo.web_chat is not None, "why": demo.why})
+        return answer(self._demo.config())
+
+    async def faults(self, request: web.Request) -> web.Response:
+        """GET faults?desk=: the switches of a desk. PUT `{"desk": ..., "on": [...]}` sets them all."""
+        # A page of another origin cannot send JSON without being asked first, which nobody answers.
+        given: Any = {"desk": request.query.get("desk")}
+        if request.method == "PUT":
+            try:
+                given = await read_json(request, MAX_BODY_BYTES) if request.content_type == "application/json" else None
+            except (ValueError, TooLarge):
+                given = None
+        if not isinstance(given, dict) or not isinstance(given.get("on", []), list):
+            return error(400, "bad_request", "Send JSON: desk and on, a list of names.")
+        desk = next((each for each in self._demo.desks if each.url and each.name == given.get("desk")), None)
+        if desk is None:
+            return error(404, "not_found", "There is no such desk here.")
+        try:
+            if request.method == "PUT":
+                await demo_faults.write(desk.url, desk.posts, [str(name) for name in given.get("on", [])])
+            on = await demo_faults.read(desk.url, desk.posts)
+        except demo_faults.DeskAway:
+            return error(502, "desk_away", f"The local {desk.label} does not answer.")
+        return answer({"desk": desk.name, "faults": demo_faults.switches(on)})
 
     async def token(self, _request: web.Request) -> web.Response:
         """POST token: a new customer. In production the company's own server asks for this."""
@@ -152,6 +224,8 @@ def add_routes(app: web.Application, demo: Demo) -> None:
     app.router.add_get("/demo/chat", page.page("chat.html"))
     app.router.add_get("/demo/static/{name}", page.static)
     app.router.add_get("/demo/config", page.config)
+    app.router.add_get("/demo/faults", page.faults)
+    app.router.add_put("/demo/faults", page.faults)
     app.router.add_post("/demo/token", page.token)
     app.router.add_get("/demo/webchat.js", page.web_chat)
     app.router.add_get("/demo/state", page.state)

@@ -1,14 +1,14 @@
 """The demo page in a real browser: the customer's half is our plain page, the strip follows the store."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import FrameLocator, Page, expect
+from playwright.async_api import FrameLocator, Locator, Page, expect
 
 from adapters import directline
 from adapters.agents.demo import DemoAgent
@@ -17,7 +17,7 @@ from adapters.web import demo, webchat_bundle
 from bridge.conversation import Handoff, Operator, Standing
 from bridge.engine import Engine, EngineParts
 from bridge.envelope import ReturnNote
-from bridge.events import AgentSaid, OperatorReturned, OperatorTook
+from bridge.events import AgentSaid, OperatorReturned, OperatorTook, OperatorTransferred
 from bridge.fakes.store import MemoryStore
 from bridge.ids import ChannelId, ConversationId, DeskName, Millis, OperatorId, QueueName, SiteId, SourceId, TurnId
 from bridge.judging import House
@@ -28,7 +28,12 @@ from tests.settings import CACHE
 
 SITE = SiteId("main")
 DANA = Operator(id=OperatorId("slack:T1:U1"), name="Dana Ruiz", standing=Standing.SUPERVISOR)
-QUEUE = Queue(name=QueueName("support"), label="Support", desk=DeskName("slack"), channels=(ChannelId("C000001"),))
+SUPPORT, DELIVERY = QueueName("support"), QueueName("delivery")
+QUEUES = (
+    Queue(name=SUPPORT, label="Support", desk=DeskName("slack"), channels=(ChannelId("C000001"),)),
+    Queue(name=DELIVERY, label="Delivery", desk=DeskName("teams"), channels=(ChannelId("19:d@thread.tacv2"),)),
+)
+NO_TEAMS = "Microsoft's libraries are not installed."
 WHY = "there is no npm on this machine"
 
 
@@ -67,10 +72,39 @@ class LateClock(SystemClock):
         return Millis(super().now() + 50)
 
 
+async def a_desk(request: web.Request) -> web.Response:
+    return web.Response(text=f"<h1>{request.match_info['desk']}, the team's half</h1>", content_type="text/html")
+
+
+async def no_faults(_request: web.Request) -> web.Response:
+    return web.json_response({"faults": []})
+
+
 @contextlib.asynccontextmanager
-async def staged(web_chat: Path | None = None, triggers: Triggers | None = None) -> AsyncIterator[Stage]:
+async def stand_ins(names: Sequence[str]) -> AsyncIterator[list[demo.DeskTab]]:
+    """Pages of another origin where the desks would be, and Teams as absent if it is not named."""
+    app = web.Application()
+    app.router.add_get("/{desk}/", a_desk)
+    app.router.add_get("/{desk}/sandbox/faults", no_faults)
+    server = TestServer(app)
+    await server.start_server()
+    places = {queue.desk: [(str(queue.name), f"#{queue.name}")] for queue in QUEUES}
+    tabs = [
+        demo.DeskTab(name=name, label=name.capitalize(), url=str(server.make_url(f"/{name}")), queues=places[name])
+        for name in (DeskName(name) for name in names)
+    ]
+    if "teams" not in names:
+        tabs.append(demo.DeskTab(name="teams", label="Teams", why=NO_TEAMS))
+    yield tabs
+    await server.close()
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    web_chat: Path | None = None, triggers: Triggers | None = None, desks: Sequence[str] = ("slack", "teams")
+) -> AsyncIterator[Stage]:
     store, clock, app = MemoryStore(), SystemClock(), web.Application()
-    house = House(directory=Directory(queues=(QUEUE,)), triggers=triggers or Triggers(), agent_name="Assistant")
+    house = House(directory=Directory(queues=QUEUES), triggers=triggers or Triggers(), agent_name="Assistant")
     engine = Engine(EngineParts(store=store, clock=clock, house=house, agent=DemoAgent(name="Assistant")))
     widget = directline.create(
         directline.DirectLineSettings(signing_secrets=("k" * 40,), agent_name="Assistant"),
@@ -84,30 +118,27 @@ async def staged(web_chat: Path | None = None, triggers: Triggers | None = None)
     )
     app.add_routes(widget.routes)
 
-    async def slack(_request: web.Request) -> web.Response:
-        return web.Response(text="<title>Slack</title><h1>the team's half</h1>", content_type="text/html")
-
-    app.router.add_get("/slack/", slack)
-    demo.add_routes(
-        app,
-        demo.Demo(
-            site=SITE,
-            store=store,
-            slack_url="/slack",
-            issue=widget.issue,
-            web_chat=web_chat,
-            why="" if web_chat else WHY,
-        ),
-    )
-    engine.start([])
-    server = TestServer(app)
-    await server.start_server()
-    try:
-        yield Stage(url=str(server.make_url("/")), engine=engine, store=store)
-    finally:
-        await widget.close()
-        await server.close()
-        await engine.stop()
+    async with stand_ins(desks) as tabs:
+        demo.add_routes(
+            app,
+            demo.Demo(
+                site=SITE,
+                store=store,
+                desks=tabs,
+                issue=widget.issue,
+                web_chat=web_chat,
+                why="" if web_chat else WHY,
+            ),
+        )
+        engine.start([])
+        server = TestServer(app)
+        await server.start_server()
+        try:
+            yield Stage(url=str(server.make_url("/")), engine=engine, store=store)
+        finally:
+            await widget.close()
+            await server.close()
+            await engine.stop()
 
 
 @pytest.fixture
@@ -126,7 +157,7 @@ async def test_the_strip_tells_who_owns_the_conversation(stage: Stage, page: Pag
     lines = customer(page).get_by_role("log")
     await expect(page.locator("#owner")).to_have_text("The AI agent answers")
     await expect(lines).to_contain_text("whenever you like.")
-    await expect(page.frame_locator("#slack").get_by_role("heading")).to_have_text("the team's half")
+    await expect(page.frame_locator("#slack").get_by_role("heading")).to_have_text("slack, the team's half")
 
     await page.get_by_role("button", name="Can I talk to a person?").click()
     await expect(page.locator("#owner")).to_have_text("Waiting for a person")
@@ -158,6 +189,62 @@ async def test_the_strip_tells_who_owns_the_conversation(stage: Stage, page: Pag
     await stage.engine.receive(back)
     await expect(page.locator("#owner")).to_have_text("The AI agent answers")
     await expect(page.locator("#queue")).to_have_text("none")
+
+
+def tab(page: Page, name: str) -> Locator:
+    return page.get_by_role("tab", name=name)
+
+
+async def test_the_tab_follows_the_conversation(stage: Stage, page: Page) -> None:
+    """Escalated to a queue in Teams its tab is shown, transferred to one in Slack that one; a reload stays there."""
+    await page.goto(stage.url)
+    await expect(tab(page, "Slack")).to_have_attribute("aria-selected", "true")
+    await customer(page).get_by_label("Your message").fill("The parcel is late, this is ridiculous")
+    await customer(page).get_by_role("button", name="Send").click()
+
+    await expect(tab(page, "Teams")).to_have_attribute("aria-selected", "true")
+    await expect(page.locator("#queue")).to_have_text("delivery")
+    await expect(page.get_by_role("tabpanel", name="Teams")).to_be_visible()
+    await expect(page.get_by_role("group", name="What goes wrong in Teams")).to_be_visible()
+    await page.reload()
+    await expect(tab(page, "Teams")).to_have_attribute("aria-selected", "true")
+
+    handoff = await stage.handoff()
+    at = SystemClock().now()
+    took = OperatorTook(site=SITE, source=SourceId("take"), at=at, operator=DANA, handoff=handoff.id)
+    await stage.engine.receive(took)
+    await expect(page.locator("#owner")).to_have_text("Dana Ruiz answers")
+    moved = OperatorTransferred(
+        site=SITE, source=SourceId("move"), at=at, operator=DANA, handoff=handoff.id, to_queue=SUPPORT
+    )
+    await stage.engine.receive(moved)
+    await expect(tab(page, "Slack")).to_have_attribute("aria-selected", "true")
+    await expect(page.locator("#queue")).to_have_text("support")
+
+
+async def test_the_arrow_keys_change_the_tab(stage: Stage, page: Page) -> None:
+    """As in any list of tabs: one stop for the Tab key, arrows between them, and the desk that is left is not there."""
+    await page.goto(stage.url)
+    await tab(page, "Slack").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(tab(page, "Teams")).to_be_focused()
+    await expect(page.get_by_role("tabpanel", name="Slack")).to_be_hidden()
+    await expect(page.frame_locator("#teams").get_by_role("heading")).to_be_visible()
+    await page.keyboard.press("ArrowRight")
+    await expect(tab(page, "Slack")).to_be_focused()
+    await expect(tab(page, "Teams")).to_have_attribute("tabindex", "-1")
+
+
+async def test_without_teams_its_tab_says_why(page: Page, screenshots: Path) -> None:
+    """Where Microsoft's libraries are not installed the tab holds one line, and nothing to switch."""
+    async with staged(desks=["slack"]) as stage:
+        await page.goto(stage.url)
+        await expect(page.get_by_role("group", name="What goes wrong in Slack")).to_be_visible()
+        await tab(page, "Teams").click()
+        await expect(page.get_by_role("tabpanel", name="Teams")).to_have_text(NO_TEAMS)
+        await expect(page.locator("#faults")).to_be_hidden()
+        await page.screenshot(path=screenshots / "demo-no-teams.png")
+        await page.goto("about:blank")
 
 
 async def test_a_reload_shows_everything_again_and_a_new_customer_nothing(stage: Stage, page: Page) -> None:
@@ -211,9 +298,11 @@ async def test_the_keyboard_is_enough(stage: Stage, page: Page) -> None:
     await expect(page.locator("#guide")).to_be_hidden()
 
 
-@pytest.mark.parametrize("width,scheme", [(390, "light"), (820, "dark"), (1280, "dark")])
+@pytest.mark.parametrize("width,scheme", [(390, "light"), (820, "dark"), (1024, "light"), (1280, "dark")])
 async def test_it_fits_every_width(stage: Stage, page: Page, screenshots: Path, width: int, scheme: str) -> None:
-    """From a telephone to a desk, light and dark: nothing has to be scrolled sideways."""
+    """From a telephone to a desk, light and dark: nothing has to be scrolled sideways, and beside each other the halves
+    have the whole height but one line.
+    """
     await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     await page.set_viewport_size({"width": width, "height": 800})
     await page.goto(stage.url)
@@ -221,6 +310,10 @@ async def test_it_fits_every_width(stage: Stage, page: Page, screenshots: Path, 
     await page.screenshot(path=screenshots / f"demo-{width}-{scheme}.png", full_page=True)
 
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    if width > 900:
+        assert await page.evaluate("document.querySelector('.strip').offsetHeight") < 60
+        await expect(page.get_by_role("group", name="What goes wrong in Slack")).to_be_visible()
+        assert await page.evaluate("document.querySelector('#faults').offsetHeight") < 45
 
 
 async def test_the_real_web_chat_never_keeps_what_a_policy_stopped(page: Page, screenshots: Path) -> None:

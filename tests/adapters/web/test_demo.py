@@ -9,7 +9,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from adapters.web import demo
+from adapters.sandbox.slack.server import serving as serving_slack
+from adapters.sandbox.slack.settings import SandboxSettings
+from adapters.sandbox.teams.server import serving as serving_teams
+from adapters.sandbox.teams.settings import SandboxSettings as TeamsSandboxSettings
+from adapters.web import demo, demo_faults
 from bridge.conversation import Customer
 from bridge.events import CustomerSaid
 from bridge.fakes.clock import ManualClock
@@ -22,6 +26,11 @@ from bridge.triggers import Triggers
 
 SITE = SiteId("main")
 Client = TestClient[web.Request, web.Application]
+NOWHERE = "http://127.0.0.1:9"
+SLACK = demo.DeskTab(
+    name="slack", label="Slack", url=NOWHERE, queues=[("support", "#support"), ("billing", "#billing")]
+)
+TEAMS = demo.DeskTab(name="teams", label="Teams", why="It is not installed.")
 
 
 @pytest.fixture
@@ -39,7 +48,7 @@ async def client(store: MemoryStore, tmp_path: Path) -> AsyncIterator[Client]:
         demo.Demo(
             site=SITE,
             store=store,
-            slack_url="http://127.0.0.1:9",
+            desks=(SLACK, TEAMS),
             issue=lambda: {"conversationId": "c_1", "token": "t"},
             web_chat=script,
         ),
@@ -55,6 +64,8 @@ async def client(store: MemoryStore, tmp_path: Path) -> AsyncIterator[Client]:
         ("/demo/chat", "text/html"),
         ("/demo/static/demo.css", "text/css"),
         ("/demo/static/demo.js", "text/javascript"),
+        ("/demo/static/tabs.js", "text/javascript"),
+        ("/demo/static/faults.js", "text/javascript"),
         ("/demo/static/plain.js", "text/javascript"),
         ("/demo/webchat.js", "text/javascript"),
     ],
@@ -80,9 +91,15 @@ async def test_only_the_pages_own_files_are_served(client: Client, name: str) ->
 
 
 async def test_config_and_token(client: Client) -> None:
-    """The page learns where Slack is and gets a token that it did not choose."""
+    """The page learns which desks there are and what leads where, and gets a token that it did not choose."""
     async with client.get("/demo/config") as response:
-        assert await response.json() == {"slack_url": "http://127.0.0.1:9", "web_chat": True, "why": ""}
+        config = await response.json()
+    assert (config["web_chat"], config["why"]) == (True, "")
+    assert [(desk["name"], desk["url"], desk["why"]) for desk in config["desks"]] == [
+        ("slack", NOWHERE, ""),
+        ("teams", "", "It is not installed."),
+    ]
+    assert {"text": "My invoice is wrong", "to": "Slack · #billing"} in config["says"]
     async with client.post("/demo/token") as response:
         assert await response.json() == {"conversationId": "c_1", "token": "t"}
     assert (await client.get("/demo/token")).status == 405
@@ -109,14 +126,15 @@ async def test_the_state_is_told_at_each_change(client: Client, store: MemorySto
         await response.content.readline()
         second = json.loads((await response.content.readline()).removeprefix(b"data: "))
 
-    assert first == {"state": "none", "operator": None, "epoch": None, "ticket": None, "queue": None, "suppressed": []}
+    nothing = dict.fromkeys(("operator", "epoch", "ticket", "queue", "desk"))
+    assert first == {"state": "none", **nothing, "suppressed": []}
     assert second == {**first, "state": "agent", "epoch": 1}
 
 
 async def test_open_streams_do_not_hold_up_the_end(store: MemoryStore) -> None:
     """A page that watches is let go at once when the process stops."""
     app = web.Application()
-    demo.add_routes(app, demo.Demo(site=SITE, store=store, slack_url="", issue=dict))
+    demo.add_routes(app, demo.Demo(site=SITE, store=store, desks=(), issue=dict))
     client = TestClient(TestServer(app))
     await client.start_server()
     response = await client.get("/demo/state", params={"conversation": "c_1"})
@@ -126,3 +144,72 @@ async def test_open_streams_do_not_hold_up_the_end(store: MemoryStore) -> None:
         await client.server.close()
         assert b"data:" not in await response.content.read()
     await client.close()
+
+
+@pytest.fixture
+async def desks() -> AsyncIterator[Client]:
+    """A page in front of a local Slack and a local Teams."""
+    async with serving_slack(SandboxSettings()) as slack, serving_teams(TeamsSandboxSettings()) as teams:
+        tabs = (
+            demo.DeskTab(name="slack", label="Slack", url=slack.workspace.base_url, posts="chat.postMessage"),
+            demo.DeskTab(name="teams", label="Teams", url=teams.team.base_url, posts="send"),
+        )
+        app = web.Application()
+        demo.add_routes(app, demo.Demo(site=SITE, store=MemoryStore(), desks=tabs, issue=dict))
+        async with TestClient(TestServer(app)) as made:
+            yield made
+
+
+async def on(client: Client, desk: str) -> set[str]:
+    """Return the switches that are on."""
+    async with client.get("/demo/faults", params={"desk": desk}) as response:
+        return {each["name"] for each in (await response.json())["faults"] if each["on"]}
+
+
+@pytest.mark.parametrize("desk,other", [("slack", "teams"), ("teams", "slack")])
+async def test_switches_concern_one_desk(desks: Client, desk: str, other: str) -> None:
+    """Every switch can be on at either desk, stays on, leaves the other desk alone, and goes off again."""
+    everything = {fault.name for fault in demo_faults.FAULTS}
+    async with desks.put("/demo/faults", json={"desk": desk, "on": sorted(everything)}) as response:
+        assert {each["name"] for each in (await response.json())["faults"] if each["on"]} == everything
+    assert (await on(desks, desk), await on(desks, other)) == (everything, set())
+
+    await desks.put("/demo/faults", json={"desk": desk, "on": ["late"]})
+    assert await on(desks, desk) == {"late"}
+    await desks.put("/demo/faults", json={"desk": desk, "on": []})
+    assert await on(desks, desk) == set()
+
+
+def test_events_are_shared_out_evenly() -> None:
+    """Three switches for the same events hit a third of them each, though the first that fits wins."""
+    told = demo_faults.settings(["twice", "late", "order", "cut"], "send")
+    left, shares = 1.0, []
+    for each in told[:3]:
+        shares.append(left * each["probability"])
+        left -= shares[-1]
+
+    assert shares == pytest.approx([1 / 3] * 3)
+    assert (told[3]["target"], told[3]["probability"]) == ("send", 0.5)
+
+
+@pytest.mark.parametrize(
+    "body,status",
+    [
+        ({"desk": "slack", "on": []}, 502),
+        ({"desk": "teams", "on": []}, 404),
+        ({"desk": "else", "on": []}, 404),
+        ({"desk": "slack", "on": "late"}, 400),
+        ([], 400),
+    ],
+)
+async def test_switches_that_cannot_be_set(client: Client, body: object, status: int) -> None:
+    """A desk that is away, absent or unknown, and a body of another shape, are answered with a sentence."""
+    async with client.put("/demo/faults", json=body) as response:
+        assert response.status == status
+        assert (await response.json())["error"]["message"]
+
+
+async def test_another_page_sets_no_switch(client: Client) -> None:
+    """What a page of another origin can send unasked, a form's text, is refused."""
+    async with client.put("/demo/faults", data='{"desk": "slack", "on": []}') as response:
+        assert response.status == 400
