@@ -5,7 +5,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
@@ -80,17 +80,20 @@ async def serving(
     *,
     more_routes: Callable[[web.Application, "Bridge"], None] | None = None,
     agent: Agent | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Bridge]:
     """Open everything in the order of need, listen, and undo it in the reverse order.
 
     The server listens before a desk's vendor is asked anything, so that customers are served while Slack or Teams is
-    away. Raises SettingsError, in one line, for an address that cannot be listened on, a store that cannot be opened
-    and a rule that cannot be read.
+    away. `clock` tells another time than the machine's or the database's. Raises SettingsError, in one line, for an
+    address that cannot be listened on, a store that cannot be opened and a rule that cannot be read.
     """
     async with contextlib.AsyncExitStack() as stack:
         door = stack.enter_context(listening.door(settings.host, settings.port))
         settings = settings.model_copy(update={"port": door.getsockname()[1]})
         shelf = await open_shelf(settings, stack)
+        if clock is not None:
+            shelf = replace(shelf, clock=clock)
         joined = _join(settings, shelf, agent)
         if (close := getattr(joined.agent, "close", None)) is not None:
             stack.push_async_callback(close)
