@@ -10,7 +10,7 @@ lays them out: each window shows them at its own speed, in a task that lasts as 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +27,8 @@ SWEEP_S = 1.0
 PAGE = 500
 SWEEP_PORTION = 500
 """Of how many conversations one unit asks where they stand."""
+AT_ONCE = 32
+"""For how many conversations one unit reads what is new: one's news mostly cost less than a unit itself."""
 
 
 @dataclass(slots=True, eq=False)
@@ -222,16 +224,17 @@ class Showing:
         self._wake.set()
 
     async def step(self) -> None:
-        """Read once for each conversation that was hinted at. One that cannot be read now is tried again."""
-        for _ in range(len(self._dirty)):
+        """Read once for the conversations that were hinted at. Those that cannot be read now are tried again."""
+        for _ in range(-(-len(self._dirty) // AT_ONCE)):
             if self._stopping or not self._dirty:
                 return
-            key = next(iter(self._dirty))
-            del self._dirty[key]
+            keys = [key for _, key in zip(range(AT_ONCE), self._dirty, strict=False)]
+            for key in keys:
+                del self._dirty[key]
             try:
-                await self._lay_out(key)
+                await self._lay_out(keys)
             except BaseException:
-                self._dirty[key] = None
+                self._dirty.update(dict.fromkeys(keys))
                 raise
 
     async def sweep(self) -> None:
@@ -260,34 +263,55 @@ class Showing:
             for window in [window for window in windows if window.showing is None]:
                 self._end(key, window, None)
 
-    async def _lay_out(self, key: _Key) -> None:
-        windows = [window for window in self._windows.get(key, ()) if not window.full]
-        if not windows:
+    async def _lay_out(self, keys: Iterable[_Key]) -> None:
+        """Read what is new for these in one unit, as far as its portion reaches; mark the others again."""
+        wanted: dict[_Key, int] = {}
+        for key in keys:
+            read_ns = [window.read_n for window in self._windows.get(key, ()) if not window.full]
+            if read_ns:
+                wanted[key] = min(read_ns)
+        if not wanted:
             return
-        site, conversation = key
-        after_n = min(window.read_n for window in windows)
+        for key, news in await self._store.read(lambda tx: list(_all_news(tx, wanted))):
+            self._lay(key, wanted.pop(key), news)
+        for key in wanted:
+            self._mark(key)
 
-        def unit(tx: Tx) -> tuple[Conversation, tuple[Entry, ...], Stream | None] | None:
-            row = tx.conversation(site, conversation, lock=False)
-            if row is None:
-                return None
-            return row, _visible(tx, row, after_n, PAGE), tx.stream(site, conversation)
-
-        found = await self._store.read(unit)
-        if found is None or key not in self._windows:
+    def _lay(self, key: _Key, after_n: int, news: "_News | None") -> None:
+        if news is None or key not in self._windows:
             return
-        row, entries, written = found
+        row, entries, written = news
         mark = (written.turn, written.attempt, written.seq) if written else None
         self._heads[key] = Head(next_n=row.next_n, epoch=row.epoch, stream=mark)
         stream = _shown(written, row)
         more = len(entries) == PAGE
-        for window in windows:
+        # One that came meanwhile and is further back was marked when it came.
+        for window in [window for window in self._windows[key] if not window.full and window.read_n >= after_n]:
             # While more is to come, the stream would be ahead of its place.
             window.lay_out(entries, None if more else stream, row.epoch)
             if window.news and window.showing is None and window in self._windows.get(key, ()):
                 window.showing = asyncio.create_task(self._show(key, window))
         if more:
             self._mark(key)
+
+
+_News = tuple[Conversation, tuple[Entry, ...], Stream | None]
+
+
+def _all_news(tx: Tx, wanted: Mapping[_Key, int]) -> Iterator[tuple[_Key, _News | None]]:
+    """Yield what is new for each, until that is a page in all: a longer unit would hold up other readers."""
+    size = 0
+    for key, after_n in wanted.items():
+        news = _news(tx, *key, after_n)
+        yield key, news
+        size += len(news[1]) if news is not None else 0
+        if size >= PAGE:
+            return
+
+
+def _news(tx: Tx, site: SiteId, conversation: ConversationId, after_n: int) -> _News | None:
+    row = tx.conversation(site, conversation, lock=False)
+    return None if row is None else (row, _visible(tx, row, after_n, PAGE), tx.stream(site, conversation))
 
 
 def _shown(stream: Stream | None, row: Conversation) -> Stream | None:
