@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Mapping
 from itertools import islice
 
 from bridge import log as logs
-from bridge import outcomes
+from bridge import looking, outcomes
 from bridge.conversation import EntryKind
 from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable, ThreadUnreadable
 from bridge.events import DeliveryFailed, ThreadGone
-from bridge.ids import HandoffId, Millis, RemoteRef, SourceId
+from bridge.ids import HandoffId, Millis, SourceId
 from bridge.outcomes import Delivered, GiveUp, LookAt, Next, Outcome, Refused, RetryLater, Settled, TryAt, Unknown
 from bridge.pacing import Pace
 from bridge.parcels import Parcel, pack
@@ -94,12 +94,12 @@ class Courier:
             await self._wake.wait()
             self._wake.clear()
             return
-        parcels = await self._store.run(lambda tx: list(islice(iter(lambda: self._claim(tx), None), room)))
+        parcels, due = await self._store.run(lambda tx: self._claim_some(tx, room))
         self._under_way += len(parcels)
         for parcel in parcels:
             sends.create_task(self._carry_apart(parcel))
         if len(parcels) < room and not self._stopping:
-            await self._rest()
+            await self._rest(due)
 
     async def _carry_apart(self, parcel: Parcel) -> None:
         try:
@@ -120,8 +120,7 @@ class Courier:
             return True
         return False
 
-    async def _rest(self) -> None:
-        due = await self._store.read(lambda tx: tx.next_due(self._desk.name))
+    async def _rest(self, due: Millis | None) -> None:
         wait_s = SWEEP_S if due is None else min(SWEEP_S, max(0.01, (due - self._clock.now()) / 1000))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
@@ -146,6 +145,11 @@ class Courier:
             await self._send(parcel)
 
     # --- claim and fit
+
+    def _claim_some(self, tx: Tx, room: int) -> tuple[list[Parcel], Millis | None]:
+        """Claim what may leave now, so many at most, and tell when the next may where these are all."""
+        parcels = list(islice(iter(lambda: self._claim(tx), None), room))
+        return parcels, tx.next_due(self._desk.name) if len(parcels) < room else None
 
     def _claim(self, tx: Tx) -> Parcel | None:
         now = self._clock.now()
@@ -332,8 +336,8 @@ class Courier:
                 await self._again(parcel, "nobody can look", done=0)
             return
         try:
-            found, done = await self._find(parcel)
-            outcome = None if found is None else await self._complete(parcel, found)
+            found, done = await looking.find(self._desk, parcel, self._clock.now())
+            outcome = None if found is None else await looking.complete(self._desk, parcel, found)
         except ThreadUnreadable as error:
             await self._still_unclear(parcel, str(error), error.after_s or self._rest_s)
             return
@@ -355,24 +359,6 @@ class Courier:
             tx.release(parcel.claim)
 
         await self._store.run(unit)
-
-    async def _find(self, parcel: Parcel) -> tuple[RemoteRef | None, int]:
-        """Return the message, if all of it is there, else how many of its posts are."""
-        head, thread = parcel.head, parcel.claim.thread
-        since = Millis((head.attempt_at or self._clock.now()) - 5_000)
-        ref = await self._desk.find(thread, head.key, since)
-        if ref is not None or head.kind is not OutKind.POST:
-            return ref, 0
-        earlier = parcel.posts(self._desk.capabilities)[:-1]
-        for done, (key, _) in enumerate(earlier):
-            if await self._desk.find(thread, key, Millis(head.queued_at - 5_000)) is None:
-                return None, done
-        return None, len(earlier)
-
-    async def _complete(self, parcel: Parcel, found: RemoteRef) -> Outcome:
-        """Let its files follow a post that was found: what made it unclear may have come before them."""
-        posted = parcel.transcript or tuple(part for part in parcel.parts if part.files)
-        return await self._desk.complete(parcel.claim.thread, posted, found) if posted else Delivered()
 
     async def _still_unclear(self, parcel: Parcel, reason: str, after_s: float) -> None:
         log.warning("read_back_refused", handoff=parcel.head.handoff, k=parcel.head.k, reason=reason)
