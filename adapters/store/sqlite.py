@@ -9,7 +9,6 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -209,54 +208,31 @@ class _Done:
     error: BaseException | None = None
 
 
-class WriterThread:
-    """One thread owns the only writing connection; units that wait together share a commit, each in a SAVEPOINT.
+class _Worker:
+    """A thread with a database of its own. Units that wait together are done together by `work`, and then told."""
 
-    A unit is acknowledged after the commit that holds it. If the database rolls the whole group back, as it does on a
-    full disk (https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction), every unit of the
-    group fails with StoreUnavailable. A caller that is cancelled before its unit began has changed nothing; later, the
-    unit is kept all the same.
-    """
-
-    def __init__(self, writer: Database, reader: Database) -> None:
-        """Own both databases (two connections to one file) and start the threads."""
-        self._writer, self._reader = writer, reader
+    def __init__(self, name: str, database: Database, work: Callable[[Database, list[_Handed]], list[_Done]]) -> None:
+        self._database, self._work = database, work
         self._queue: SimpleQueue[_Handed | None] = SimpleQueue()
-        self._closed = False
-        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
-        self._thread = Thread(target=self._write, name="store-writer", daemon=True)
+        self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def run(self, unit: Unit[T]) -> T:
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
+    async def do(self, unit: Unit[T]) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Handed(unit=unit, future=future, loop=loop))
         return await future
 
-    async def read(self, unit: Unit[T]) -> T:
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read, unit)
+    def end(self) -> None:
+        """Take nothing more in. Call it once."""
+        self._queue.put(None)
 
-    async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._queue.put(None)
-        await asyncio.to_thread(self._finish)
-
-    def _finish(self) -> None:
+    def ended(self) -> None:
+        """Wait until all is done, and close the database. May be called twice."""
         self._thread.join()
-        self._reading.shutdown()
-        self._writer.close()
-        self._reader.close()
+        self._database.close()
 
-    def _read(self, unit: Unit[T]) -> T:
-        with self._reader.transaction("BEGIN"):
-            return unit(self._reader.tx())
-
-    def _write(self) -> None:
+    def _run(self) -> None:
         open_ = True
         while open_:
             group: list[_Handed] = []
@@ -273,43 +249,117 @@ class WriterThread:
             else:
                 open_ = False
             if group:
-                self._acknowledge(self._commit(group))
-
-    def _commit(self, group: list[_Handed]) -> list[_Done]:
-        """Run the units in one transaction; what is returned is true on the disk."""
-        try:
-            with self._writer.transaction("BEGIN IMMEDIATE"):
-                return [self._run_one(handed) for handed in group]
-        except StoreUnavailable as error:
-            return [_Done(handed=handed, error=StoreUnavailable(str(error))) for handed in group]
-
-    def _run_one(self, handed: _Handed) -> _Done:
-        """Run one unit in its savepoint. Raises StoreUnavailable if the transaction around it is gone."""
-        writer = self._writer
-        writer.execute("SAVEPOINT unit")
-        try:
-            done = _Done(handed=handed, result=handed.unit(writer.tx()))
-        except StopIteration as error:
-            # A future refuses this one: it would end the generator of whoever awaits.
-            failure = RuntimeError("the unit raised StopIteration")
-            failure.__cause__ = error
-            done = _Done(handed=handed, error=failure)
-        except BaseException as error:  # noqa: BLE001 -- it belongs to whoever handed the unit over
-            done = _Done(handed=handed, error=error)
-        if not writer.raw.in_transaction:
-            raise StoreUnavailable(f"the database undid the transaction: {done.error}")
-        if done.error is not None:
-            writer.execute("ROLLBACK TO unit")
-        writer.execute("RELEASE unit")
-        return done
+                self._answer(self._work(self._database, group))
 
     @staticmethod
-    def _acknowledge(group: list[_Done]) -> None:
+    def _answer(group: list[_Done]) -> None:
         for loop in {done.handed.loop for done in group}:
             mine = [done for done in group if done.handed.loop is loop]
             # A loop that is closed has nobody left who waits.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_tell, mine)
+
+
+class WriterThread:
+    """One thread owns the only writing connection; units that wait together share a commit, each in a SAVEPOINT.
+
+    A unit is acknowledged after the commit that holds it. If the database rolls the whole group back, as it does on a
+    full disk (https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction), every unit of the
+    group fails with StoreUnavailable. A caller that is cancelled before its unit began has changed nothing; later, the
+    unit is kept all the same. Another thread reads: reads that wait together see the same moment.
+    """
+
+    def __init__(self, writer: Database, reader: Database) -> None:
+        """Own both databases (two connections to one file) and start the threads."""
+        self._closed = False
+        self._writer = _Worker("store-writer", writer, _written)
+        self._reader = _Worker("store-reader", reader, _read)
+
+    async def run(self, unit: Unit[T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        return await self._writer.do(unit)
+
+    async def read(self, unit: Unit[T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        return await self._reader.do(unit)
+
+    async def close(self) -> None:
+        workers = (self._writer, self._reader)
+        if not self._closed:
+            self._closed = True
+            for worker in workers:
+                worker.end()
+        for worker in workers:
+            await asyncio.to_thread(worker.ended)
+
+
+class _Undone(Exception):
+    """Ends a transaction of which nothing is to be kept."""
+
+
+def _written(writer: Database, group: list[_Handed]) -> list[_Done]:
+    """Run the units in one transaction; what is returned is true on the disk."""
+    if len(group) == 1:
+        return [_written_alone(writer, group[0])]
+    try:
+        with writer.transaction("BEGIN IMMEDIATE"):
+            return [_in_savepoint(writer, handed) for handed in group]
+    except StoreUnavailable as error:
+        return _failed(group, error)
+
+
+def _written_alone(writer: Database, handed: _Handed) -> _Done:
+    """Run a unit that shares its transaction with nobody, so needs no savepoint."""
+    done = _Done(handed=handed)
+    try:
+        with writer.transaction("BEGIN IMMEDIATE"):
+            done = _tried(writer, handed)
+            if done.error is not None:
+                raise _Undone
+    except _Undone:
+        pass
+    except StoreUnavailable as error:
+        [done] = _failed([handed], error)
+    return done
+
+
+def _in_savepoint(writer: Database, handed: _Handed) -> _Done:
+    writer.execute("SAVEPOINT unit")
+    done = _tried(writer, handed)
+    if done.error is not None:
+        writer.execute("ROLLBACK TO unit")
+    writer.execute("RELEASE unit")
+    return done
+
+
+def _read(reader: Database, group: list[_Handed]) -> list[_Done]:
+    try:
+        with reader.transaction("BEGIN"):
+            return [_tried(reader, handed) for handed in group]
+    except StoreUnavailable as error:
+        return _failed(group, error)
+
+
+def _tried(database: Database, handed: _Handed) -> _Done:
+    """Run one unit. Raises StoreUnavailable if the transaction around it is gone."""
+    try:
+        done = _Done(handed=handed, result=handed.unit(database.tx()))
+    except StopIteration as error:
+        # A future refuses this one: it would end the generator of whoever awaits.
+        failure = RuntimeError("the unit raised StopIteration")
+        failure.__cause__ = error
+        done = _Done(handed=handed, error=failure)
+    except BaseException as error:  # noqa: BLE001 -- it belongs to whoever handed the unit over
+        done = _Done(handed=handed, error=error)
+    if not database.raw.in_transaction:
+        raise StoreUnavailable(f"the database undid the transaction: {done.error}")
+    return done
+
+
+def _failed(group: list[_Handed], error: StoreUnavailable) -> list[_Done]:
+    return [_Done(handed=handed, error=StoreUnavailable(str(error))) for handed in group]
 
 
 def _tell(group: list[_Done]) -> None:
