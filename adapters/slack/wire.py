@@ -221,6 +221,9 @@ def read_event(body: Json, me: Me) -> Happened | None:
 
 def identity_of(body: Json, team: str = "", bot_user: str = "", bot_id: str = "") -> Me:
     """Return who we are: what auth.test said, completed by what the delivery itself says."""
+    if team and bot_user:
+        app_id = body.get("api_app_id")
+        return Me(team=team, bot_user=bot_user, bot_id=bot_id, app_id=app_id if isinstance(app_id, str) else "")
     try:
         wrapped = EventBody.model_validate(body)
     except ValidationError:

@@ -53,9 +53,11 @@ class Instruments:
         )
         self._store_failures = self._counter("store_failures", "Units that the store did not keep.", "kind")
 
-        # The two that every event and unit passes: to find a label anew each time costs more than all the rest.
+        # Those that every event, unit and send passes: to find a label anew each time costs more than all the rest.
         self._event = cache(self._events.labels)
         self._unit = cache(self._unit_s.labels)
+        self._send = cache(self._sends.labels)
+        self._call_s = cache(self._send_s.labels)
 
     def about(self, **facts: str) -> None:
         """Say what runs: version, configuration, schema."""
@@ -81,8 +83,8 @@ class Instruments:
 
     def sent(self, desk: DeskName, call: str, outcome: Outcome, took_s: float) -> None:
         """Take a send. A `DeskMeter`."""
-        self._sends.labels(desk, call, type(outcome).__name__.lower()).inc()
-        self._send_s.labels(desk, call).observe(took_s)
+        self._send(desk, call, type(outcome).__name__.lower()).inc()
+        self._call_s(desk, call).observe(took_s)
 
     def unit(self, kind: str, took_s: float, *, failed: bool) -> None:
         """Take a unit of the store. A `StoreMeter`."""
