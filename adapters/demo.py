@@ -1,28 +1,27 @@
 """`handoff-bridge demo`: the whole thing on one page of this machine, with a local Slack and Teams, and no account.
 
-The bridge is composed as `serve` composes it; only the desks' addresses and the people are local.
+The bridge is composed as `serve` composes it; only the desks' addresses and the people are local. Everything but the
+processes of the desks is imported while those start.
 """
 
 import asyncio
 import contextlib
+import gc
 import secrets
 import socket
 import tempfile
 import webbrowser
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aiohttp import web
-from rich.console import Console
+from adapters import demo_processes
 
-from adapters import app as composition
-from adapters import demo_desks
-from adapters.web import demo as pages
-from adapters.web import webchat_bundle
-from bridge import log as logs
-from bridge.errors import SettingsError
-from bridge.ids import SiteId
-from bridge.settings import load
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from adapters.app import Bridge
+    from adapters.demo_desks import LocalDesks
 
 REAL = (
     "{name}: is set, and the demo refuses to run beside real tokens, so that nothing can reach a real workspace; unset "
@@ -32,12 +31,22 @@ REAL = (
 
 def run(*, port: int, agent_url: str, open_browser: bool) -> None:
     """Show the demo until it is interrupted. Blocks. Raises SettingsError beside real tokens."""
-    _refuse_real_tokens()
-    logs.configure(level="warning", form="auto")
-    composition.run_loop(composition.until_stopped(showing(port=port, agent_url=agent_url, open_browser=open_browser)))
+    # As for `serve`: what loads at start is never garbage.
+    gc.disable()
+    with demo_processes.started() as processes:
+        _refuse_real_tokens()
+        from adapters import app as composition
+        from bridge import log as logs
+
+        logs.configure(level="warning", form="auto")
+        shown = showing(port=port, agent_url=agent_url, open_browser=open_browser, processes=processes)
+        composition.run_loop(composition.until_stopped(shown))
 
 
 def _refuse_real_tokens() -> None:
+    from bridge.errors import SettingsError
+    from bridge.settings import load
+
     given = load(for_="demo")
     for name in ("bot_token", "app_token", "signing_secret", "client_secret"):
         if getattr(given.slack, name) is not None:
@@ -48,16 +57,30 @@ def _refuse_real_tokens() -> None:
 
 
 @contextlib.asynccontextmanager
-async def showing(*, port: int, agent_url: str = "", open_browser: bool = False) -> AsyncIterator[str]:
-    """Start everything, say where the page is, and take it down again."""
+async def showing(
+    *,
+    port: int,
+    agent_url: str = "",
+    open_browser: bool = False,
+    processes: demo_processes.Processes | None = None,
+) -> AsyncIterator[str]:
+    """Start everything that has not been started, say where the page is, and take it down again."""
+    from rich.console import Console
+
+    from adapters import app as composition
+    from adapters import demo_desks
+    from adapters.web import demo as pages
+    from bridge.ids import SiteId
+
     console = Console(stderr=True)
     async with contextlib.AsyncExitStack() as stack:
+        beside = processes or stack.enter_context(demo_processes.started())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="handoff-demo-")))
         with console.status("Starting a local Slack and a local Teams; Microsoft's Web Chat is fetched once …"):
-            desks, (web_chat, why) = await asyncio.gather(stack.enter_async_context(demo_desks.starting()), _web_chat())
+            desks, (web_chat, why) = await asyncio.gather(demo_desks.ready(beside), _web_chat())
         settings = demo_desks.settings(folder, desks, port=port or _free_port(), agent_url=agent_url)
 
-        def add_pages(app: web.Application, bridge: composition.Bridge) -> None:
+        def add_pages(app: "web.Application", bridge: "Bridge") -> None:
             demo = pages.Demo(
                 site=SiteId(settings.site),
                 store=bridge.store,
@@ -74,24 +97,29 @@ async def showing(*, port: int, agent_url: str = "", open_browser: bool = False)
         if desks.teams is not None:
             await demo_desks.install_in_teams(desks.teams, bridge.port)
         page = f"{settings.public_url}/demo/"
-        _say(console, page, why=why, desks=desks)
+        for line in _words(page, why=why, desks=desks):
+            console.print(line)
         if open_browser:
             await asyncio.to_thread(webbrowser.open, page)
         yield page
 
 
-def _say(console: Console, page: str, *, why: str, desks: demo_desks.LocalDesks) -> None:
-    if why:
-        console.print(f"[yellow]{why}[/] The page shows a small chat of ours instead.")
-    if desks.teams is None:
-        console.print(demo_desks.NO_TEAMS, style="yellow", markup=False)
-    right = "Slack" if desks.teams is None else "Slack and Teams"
-    console.print(
-        f"[bold]The demo is at[/] {page}\n[dim]Customer on the left, {right} on the right. Ctrl+C ends it.[/]"
-    )
+def _words(page: str, *, why: str, desks: "LocalDesks") -> list[str]:
+    from rich.markup import escape
+
+    lines = [f"[yellow]{escape(why)}[/] The page shows a small chat of ours instead."] if why else []
+    lines += [f"[yellow]{escape(tab.why)}[/]" for tab in desks.tabs if tab.why]
+    right = " and ".join(tab.label for tab in desks.tabs if tab.url)
+    return [
+        *lines,
+        f"[bold]The demo is at[/] {page}",
+        f"[dim]Customer on the left, {right} on the right. Ctrl+C ends it.[/]",
+    ]
 
 
 async def _web_chat() -> tuple[Path | None, str]:
+    from adapters.web import webchat_bundle
+
     try:
         found = await webchat_bundle.fetch(webchat_bundle.default_cache_dir(), webchat_bundle.find_npm())
     except webchat_bundle.WebChatUnavailable as error:

@@ -1,17 +1,16 @@
-"""What `handoff-bridge demo` starts beside the bridge: a local Slack and a local Teams, and what the bridge is told."""
+"""The local desks of `handoff-bridge demo`: what the bridge and the page are told of them."""
 
 import asyncio
 import contextlib
 import importlib
-import importlib.util
 import json
 import secrets
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters.demo_processes import Process, Processes
 from adapters.sandbox.slack.people import BILLING, SAM, SUPPORT
 from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN
 from adapters.sandbox.teams.client import SandboxRefusal, TeamsClient
@@ -28,7 +27,6 @@ NO_TEAMS = (
     "Teams is not shown, because Microsoft's libraries are not installed. To see it, stop the demo and run: "
     "pip install 'handoff-bridge[teams]'"
 )
-_ROOT = "botbuilder"
 _DESK = "adapters.teams.parts"
 
 
@@ -65,22 +63,18 @@ class LocalDesks:
         return slack, DeskTab(name="teams", label="Teams", url=self.teams.url, queues=there, posts="send")
 
 
-@contextlib.asynccontextmanager
-async def starting() -> AsyncIterator[LocalDesks]:
-    """Start both side by side, each as a process of its own, as the real ones are; end them with the block.
-
-    Microsoft's libraries are loaded meanwhile, because they take their time; where they are missing, there is no
-    Teams. Raises SettingsError if a process does not start.
+async def ready(processes: Processes) -> LocalDesks:
+    """Wait until both listen. Microsoft's libraries are loaded meanwhile, because they take their time; where one of
+    them is missing, there is no Teams. Raises SettingsError if a process does not start.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        slack, teams = await asyncio.gather(_process(stack, "slack"), _teams(stack))
-        yield LocalDesks(slack_url=str(slack["url"]), teams=teams)
+    slack, teams = await asyncio.gather(_told("slack", processes.slack), _teams(processes.teams))
+    return LocalDesks(slack_url=str(slack["url"]), teams=teams)
 
 
-async def _teams(stack: contextlib.AsyncExitStack) -> Teams | None:
-    if importlib.util.find_spec(_ROOT) is None:
+async def _teams(process: Process | None) -> Teams | None:
+    if process is None:
         return None
-    told, is_there = await asyncio.gather(_process(stack, "teams"), asyncio.to_thread(_load_desk))
+    told, is_there = await asyncio.gather(_told("teams", process), asyncio.to_thread(_load_desk))
     if not is_there:
         return None
     async with TeamsClient(str(told["url"])) as client:
@@ -96,28 +90,19 @@ def _load_desk() -> bool:
     return True
 
 
-async def _process(stack: contextlib.AsyncExitStack, kind: str) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "adapters.sandbox", kind, "--port", "0", stdout=asyncio.subprocess.PIPE
-    )
-    stack.push_async_callback(_end, process)
-    if process.stdout is None:
-        raise SettingsError(f"the local {kind.capitalize()} could not be started")
-    try:
-        line = await asyncio.wait_for(process.stdout.readline(), START_WITHIN_S)
-    except TimeoutError:
-        line = b""
+async def _told(kind: str, process: Process) -> dict[str, Any]:
+    """Return what a process says once it listens."""
+    line = b""
+    if process.stdout is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_WITHIN_S):
+                line = await asyncio.to_thread(process.stdout.readline)
     if not line:
+        # Else the thread would go on reading, and nothing could end before it.
+        process.kill()
         remedy = f"start it by hand to see why: handoff-bridge sandbox {kind}"
         raise SettingsError(f"the local {kind.capitalize()} did not start; {remedy}")
     return dict(json.loads(line))
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
 
 
 async def install_in_teams(teams: Teams, port: int) -> None:
