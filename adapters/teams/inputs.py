@@ -10,8 +10,11 @@ from typing import Any
 HANDOFF = "handoff"
 TARGET = "target"
 VERB = "verb"
-KEY = "key"
-"""The mark of the post that the card is: a press proves that it arrived."""
+KEY = "mark"
+"""The mark of the post that the card is: a press proves that it arrived. Never call a value `key`: Microsoft's own
+renderer of cards has a property of that name in each object, and where the card is read-only a press then fails in it
+without a word (seen in https://www.npmjs.com/package/@microsoft/m365agentsplayground 0.2.28).
+"""
 
 # Input ids of the return form; lists have one line for each item.
 OUTCOME = "outcome"

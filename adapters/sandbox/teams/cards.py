@@ -111,6 +111,11 @@ def _element_flags(element: Json, version: tuple[int, int], known_ids: set[str],
     found += [f"newer-than-1.4: {name} of {kind}" for name in sorted(LATER_PROPERTIES & set(element))]
     if kind == "Action.Execute" and version < EXECUTE_SINCE:
         found.append("version: Action.Execute needs 1.4")
+    # Microsoft's renderer has a property `key` in each object that it reads, a button's data included. Where the card
+    # is read-only, as in its Agents Playground 0.2.28, a press then fails without a word.
+    data = element.get("data")
+    if kind in {"Action.Execute", "Action.Submit"} and isinstance(data, dict) and "key" in data:
+        found.append(f"reserved-name: key in data of {kind}")
     if kind.startswith("Input."):
         name = str(element.get("id", ""))
         if not name:

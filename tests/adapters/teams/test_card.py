@@ -194,3 +194,15 @@ def test_it_is_found_again_by_its_mark() -> None:
     made = card.card(shown_card(), mark="o_9")
     assert made["body"][0]["id"] == "o_9"
     assert {node["data"][inputs.KEY] for node in nodes(made) if node.get("type") == "Action.Execute"} == {"o_9"}
+
+
+def test_no_button_carries_a_name_that_microsofts_renderer_takes_for_its_own() -> None:
+    """Its objects have a `key` of their own: a button with such a value was dead in Microsoft's playground."""
+    made = card.card(shown_card(), queues=QUEUES, mark="o_9")
+    buttons = [node for node in nodes(made) if node.get("type") in {"Action.Execute", "Action.Submit"}]
+    assert buttons
+    for button in buttons:
+        assert not {"key", "msteams", "msTeams"} & set(button["data"])
+    assert card_flags(made) == []
+    buttons[0]["data"]["key"] = "o_9"
+    assert "reserved-name: key in data of Action.Execute" in card_flags(made)
