@@ -148,6 +148,8 @@ HANDOFF = Table(
     Index("handoff_open", "site", "opened_at", **_where(OPEN)),
 )
 
+LEAVING = ("head_urgency", "head_at", "handoff", "ordinal")
+
 # The thread of a handoff, and the order of what goes there. Everything up to `sent_k` is settled. The head_* columns
 # repeat what is next, so that choosing a lane reads nothing else; they are null while nothing may leave. `opened` is 1
 # once the root is known, `told` once something was said in it.
@@ -174,8 +176,9 @@ LANE = Table(
     _number("lease_until"),
     _number("lease_ms"),
     PrimaryKeyConstraint("site", "handoff", "ordinal"),
-    Index("lane_waiting", "desk", "head_urgency", "head_at", **_where("head_at IS NOT NULL")),
-    Index("lane_in_channel", "site", "desk", "channel", "head_urgency", "head_at", **_where("head_at IS NOT NULL")),
+    # In the whole order in which lanes leave: PostgreSQL else sorts the first 32 that wait, for each claim anew.
+    Index("lane_waiting", "desk", *LEAVING, **_where("head_at IS NOT NULL")),
+    Index("lane_in_channel", "site", "desk", "channel", *LEAVING, **_where("head_at IS NOT NULL")),
     Index("lane_root", "site", "desk", "root", **_where("root IS NOT NULL")),
     Index("lane_conversation", "site", "conversation"),
     sqlite_with_rowid=False,

@@ -261,11 +261,11 @@ def _lanes() -> None:
         postgresql_where=sa.text("root IS NOT NULL"),
     )
     waiting = sa.text("head_at IS NOT NULL")
-    for name, columns in (
-        ("lane_waiting", ["desk", "head_urgency", "head_at"]),
-        ("lane_in_channel", ["site", "desk", "channel", "head_urgency", "head_at"]),
-    ):
-        op.create_index(name, "lane", columns, unique=False, sqlite_where=waiting, postgresql_where=waiting)
+    leaving = ["head_urgency", "head_at", "handoff", "ordinal"]
+    for name, columns in (("lane_waiting", ["desk"]), ("lane_in_channel", ["site", "desk", "channel"])):
+        op.create_index(
+            name, "lane", [*columns, *leaving], unique=False, sqlite_where=waiting, postgresql_where=waiting
+        )
 
 
 def _outs() -> None:
