@@ -72,11 +72,25 @@ def create(sandbox: Sandbox, _: web.Request, body: Json) -> Answer:
 
 
 def send(sandbox: Sandbox, request: web.Request, body: Json) -> Answer:
-    """Post into the thread that the conversation id names. Without a thread it is a new post of the channel."""
+    """Post into the thread that the conversation id names. Without a thread it is a new post of the channel.
+
+    What is targeted is seen by its recipient alone:
+    https://learn.microsoft.com/microsoftteams/platform/agents-in-teams/targeted-messages
+    """
     found, root = sandbox.team.find_channel(request.match_info["conversation"])
     _may_write(sandbox, body)
-    posted = sandbox.team.post(found, root, body)
+    only_for = _recipient(sandbox, body) if request.query.get("isTargetedActivity") == "true" else ""
+    posted = sandbox.team.post(found, root, body, only_for=only_for)
     return 201, {"id": posted} if posted else {}
+
+
+def _recipient(sandbox: Sandbox, body: Json) -> str:
+    given = body.get("recipient")
+    wanted = given.get("id") if isinstance(given, dict) else None
+    for aad in sandbox.team.members:
+        if wanted and wanted in {aad, sandbox.team.people[aad].id}:
+            return aad
+    raise TeamsError(400, "BadArgument", "A targeted message needs a recipient who is a member of the conversation.")
 
 
 def update(sandbox: Sandbox, request: web.Request, body: Json) -> Answer:

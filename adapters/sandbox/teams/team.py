@@ -104,8 +104,10 @@ class Team:
         if not self.is_installed:
             raise TeamsError(403, "BotNotInConversationRoster", "The bot is not part of the conversation roster.")
 
-    def post(self, channel: Channel, root: str, activity: Json) -> str:
+    def post(self, channel: Channel, root: str, activity: Json, *, only_for: str = "") -> str:
         """Post the bot's activity below a root, or as a new post without one. Returns its id, "" if Teams keeps it.
+
+        `only_for`: the object id of the only person who sees it.
 
         Text and attachments together become two messages, and nobody learns their ids. Raises TeamsError.
         """
@@ -118,14 +120,16 @@ class Team:
             raise TeamsError(400, "BadSyntax", "Activity must have text or attachments.")
         cards.check_attachments(attachments)
         if not text or not attachments:
-            return self._post(channel, root, activity).id
+            return self._post(channel, root, activity, only_for).id
         self._post(channel, root, activity | {"attachments": []})
         self._post(channel, root, activity | {"text": ""})
         return ""
 
-    def _post(self, channel: Channel, root: str, activity: Json) -> Message:
+    def _post(self, channel: Channel, root: str, activity: Json, only_for: str = "") -> Message:
         at_ms = self.next_ms()
-        message = Message(id=str(at_ms), channel=channel.id, root=root or str(at_ms), sender=BOT, at_ms=at_ms)
+        message = Message(
+            id=str(at_ms), channel=channel.id, root=root or str(at_ms), sender=BOT, at_ms=at_ms, targeted_to=only_for
+        )
         _fill(message, activity)
         self.add(message)
         return message
