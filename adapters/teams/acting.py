@@ -75,6 +75,10 @@ class Desk(Voice, Protocol):
         """Return the Adaptive Card of a handoff."""
         ...
 
+    async def answer(self, conversation: str, person: str, message: str, sentence: str) -> bool:
+        """Answer a private message, for its writer's eyes only; tell whether Teams took it. Never raises."""
+        ...
+
 
 class _Refusal(Exception):
     """Why nothing was done, in a sentence for who acted."""
@@ -241,14 +245,17 @@ class Acting:
     # --- slash commands
 
     async def targeted(self, targeted: wire.Targeted) -> None:
-        """Handle a private message to the bot. Nothing of it is ever shown to a customer, or kept."""
+        """Handle a private message to the bot. Nothing of it is ever shown to a customer, or kept. A refusal is
+        answered where it was typed, privately; in the thread only if Teams does not take that.
+        """
         if not self._settings.slash:
             log.info("private_message_ignored")
             return
         words = await self._refusal(lambda: self._commanded(targeted))
         if words:
             log.info("command_refused", why=words)
-            await self._refusal(lambda: self._say(targeted, words))
+            if not await self._desk.answer(targeted.conversation, targeted.account, targeted.activity, words):
+                await self._refusal(lambda: self._say(targeted, words))
 
     async def _commanded(self, targeted: wire.Targeted) -> str:
         if targeted.return_note is None:

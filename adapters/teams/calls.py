@@ -230,11 +230,11 @@ class TeamsCalls:
 
     async def _read(self, method: str, url: str, headers: Mapping[str, str], max_bytes: int) -> bytes:
         try:
-            async with self._web().get(url, headers=headers, allow_redirects=False) as answer:
+            async with self.web().get(url, headers=headers, allow_redirects=False) as answer:
                 if answer.status in {301, 302, 303, 307, 308} and headers:
                     raise _Moved(method, str(answer.headers.get("Location") or ""))
                 if answer.status != 200:
-                    code = _graph_code(await answer.content.read(20_000))
+                    code = error_code(await answer.content.read(20_000))
                     raise answered(method, answer.status, code, answer.headers.get("Retry-After"))
                 content = bytearray()
                 async for piece in answer.content.iter_chunked(64 * 1024):
@@ -245,7 +245,8 @@ class TeamsCalls:
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise unreachable(method) from None
 
-    def _web(self) -> aiohttp.ClientSession:
+    def web(self) -> aiohttp.ClientSession:
+        """Return the session for what the library has no call for."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self.settings.call_timeout_s), auto_decompress=True
@@ -258,7 +259,7 @@ class TeamsCalls:
         """Run one call on a thread. Raises CallFailed; blocks at most `call_timeout_s`, and so long for a token."""
         self._bearer.token = await self.tokens.get()
         client = self._client(self.service_url)
-        await self._slot()
+        await self.slot()
         running = self._executor.submit(call, client)
         try:
             async with asyncio.timeout(self.settings.call_timeout_s):
@@ -292,7 +293,7 @@ class TeamsCalls:
             self._clients[service_url] = client
         return client
 
-    async def _slot(self) -> None:
+    async def slot(self) -> None:
         """Keep under what Teams takes of one app in a second, all channels together."""
         now = asyncio.get_running_loop().time()
         at = max(self._next_at, now - 0.25)
@@ -390,7 +391,8 @@ def _object(method: str, raw: bytes) -> Json:
     return found
 
 
-def _graph_code(raw: bytes) -> str:
+def error_code(raw: bytes) -> str:
+    """Return the code in an error's body, "" if there is none."""
     try:
         return str((_object("graph", raw).get("error") or {}).get("code") or "")
     except (CallFailed, AttributeError):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from adapters.teams import card, known, pictures, render
+from adapters.teams import card, known, pictures, private, render
 from adapters.teams.calls import Json, TeamsCalls
 from adapters.teams.errors import CallFailed, is_gone, repeatable
 from adapters.teams.refs import remote_ref, root_ref, split_ref, split_thread
@@ -144,6 +144,15 @@ class TeamsDesk:
         outcome = await self._reply(thread, render.note(sentence))
         if not isinstance(outcome, Delivered):
             log.warning("remark_not_posted", channel=thread.channel, reason=outcome.reason)
+
+    async def answer(self, conversation: str, person: str, message: str, sentence: str) -> bool:
+        """Answer a private message, for its writer's eyes only; tell whether Teams took it. Never raises."""
+        try:
+            await private.answer(self._calls, conversation, person=person, message=message, sentence=sentence)
+        except CallFailed as failed:
+            log.warning("answer_not_heard", reason=failed.code)
+            return False
+        return True
 
     # --- one call each
 

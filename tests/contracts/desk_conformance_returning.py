@@ -7,7 +7,7 @@ import pytest
 from bridge.envelope import ReturnNote, ReturnOutcome
 from bridge.ports import Done, Message
 from tests.contracts.desk_conformance_house import House
-from tests.contracts.desk_conformance_room import COLLEAGUE, OWNER, SUPERVISOR, Room
+from tests.contracts.desk_conformance_room import COLLEAGUE, GUEST, OWNER, SUPERVISOR, Room
 from tests.contracts.desk_conformance_talk import Talk, new_talk
 
 NOTE = ReturnNote(
@@ -61,6 +61,18 @@ class Returning:
         await talk.owned_by("agent")
         await talk.chat.say("So, is it done?")
         await talk.chat.sees("Ada is back. the invoice was corrected")
+
+    async def test_a_command_that_cannot_be_done_is_answered(self, house: House, room: Room) -> None:
+        """Who has nothing to return, or may not, reads that where the command was typed, and nobody else does."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        await room.command_in_channel(GUEST, "support")
+        await talk.hears(GUEST, "You have no open conversation to return.")
+        await room.give_back_by_command(COLLEAGUE, talk.ticket, "I think so", talk.root)
+        words = f"{OWNER} has this conversation. Only its owner or a supervisor can do that."
+        await talk.hears(COLLEAGUE, words)
+        assert words not in talk.notes
+        await talk.owned_by("human", OWNER)
 
     async def test_the_agent_is_told_all_that_people_did(self, house: House, room: Room) -> None:
         """Every field of the form, every line between people and customer, by name, are in what the agent reads; no

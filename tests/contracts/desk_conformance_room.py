@@ -140,6 +140,12 @@ class Room(Protocol):
         """Do the same by the slash command."""
         ...
 
+    async def command_in_channel(self, person: Person, queue: str) -> None:
+        """Type the slash command in a queue's channel, outside threads and with nothing behind it; the answer is kept
+        for `told`.
+        """
+        ...
+
     async def transfer(
         self, person: Person, ref: str, *, to: Person | None = None, queue: str = "", note: str = ""
     ) -> None:

@@ -195,6 +195,18 @@ class SlackRoom:
         await self._act(person, "command", command="/return", text=f"{ticket} {note}", channel=channel)
         await self._send_off(person, before, {})
 
+    async def command_in_channel(self, person: Person, queue: str) -> None:
+        await self._act(person, "command", command="/return", channel=self._channels[queue])
+
+    async def pick(self, person: Person, queue: str, handoff: str, note: str) -> list[str]:
+        """Type the slash command, and choose a handoff in the dialog that opens. Returns what there was to choose."""
+        before = self._before(person)
+        await self.command_in_channel(person, queue)
+        await self._send_off(person, before, {"handoff": handoff, "note": note})
+        calls = [call["args"] for call in self.sandbox.journal.calls if call["method"] == "views.open"]
+        blocks = json.loads(calls[-1]["view"])["blocks"]
+        return [option["text"]["text"] for option in blocks[0]["element"]["options"]]
+
     async def transfer(
         self, person: Person, ref: str, *, to: Person | None = None, queue: str = "", note: str = ""
     ) -> None:

@@ -88,7 +88,8 @@ class TeamsRoom:
     def thread(self, root: str) -> list[Post]:
         channel, message_id = root.split("|")
         there = self.sandbox.team.channels[channel].thread(message_id)
-        return [_post(message) for message in there if not message.is_deleted or message.id == message_id]
+        public = [message for message in there if not message.targeted_to]
+        return [_post(message) for message in public if not message.is_deleted or message.id == message_id]
 
     async def read(self, post: Post, name: str) -> bytes:
         urls = {found: url for run in _runs(post.raw["cards"]) for found, url in _named(run)}
@@ -97,11 +98,19 @@ class TeamsRoom:
             return await answer.read()
 
     def told(self, person: Person) -> list[str]:
+        for channel in self.sandbox.team.channels.values():
+            for message in channel.messages.values():
+                if message.sender == people.BOT and message.targeted_to == WHO[person]:
+                    self._note(person, message.id, message.text)
         for notice in self.sandbox.team.notices:
-            if notice.user == WHO[person] and notice.id not in self._noted:
-                self._noted.add(notice.id)
-                self._told[person].append(notice.text)
+            if notice.user == WHO[person]:
+                self._note(person, notice.id, notice.text)
         return self._told[person]
+
+    def _note(self, person: Person, key: str, words: str) -> None:
+        if key not in self._noted:
+            self._noted.add(key)
+            self._told[person].append(words)
 
     def typing(self, root: str) -> str:
         return ""
@@ -192,6 +201,12 @@ class TeamsRoom:
     async def give_back_by_command(self, person: Person, ticket: str, note: str, root: str) -> None:
         channel, message_id = root.split("|")
         await self._act(person, "targeted", text=f"return {note}", channel=channel, root=message_id)
+
+    async def command_in_channel(self, person: Person, queue: str) -> None:
+        """What is typed outside threads names none, whatever the tenant tells of others."""
+        self.sandbox.rules.slash = False
+        await self._act(person, "targeted", text="return", channel=self._channels[queue])
+        self.sandbox.rules.slash = True
 
     async def transfer(
         self, person: Person, ref: str, *, to: Person | None = None, queue: str = "", note: str = ""
