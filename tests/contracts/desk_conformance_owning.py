@@ -24,6 +24,9 @@ class Owning:
         assert card.buttons == ("Return to AI", "Transfer", "Release", "Close")
         await talk.chat.sees(f"**{OWNER}** (Northwind support) joined the chat.")
         await talk.owned_by("human", OWNER)
+        await house.quiet()
+        for person in (OWNER, COLLEAGUE):
+            assert room.card(talk.root, person).buttons == card.buttons
 
     async def test_the_second_one_is_told_who_has_it(self, house: House, room: Room) -> None:
         """Two press the same button: the second is refused, alone, with the owner's name; nothing else changes."""

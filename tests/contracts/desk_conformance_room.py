@@ -96,6 +96,10 @@ class Room(Protocol):
         """Return a thread as everybody reads it, its card first."""
         ...
 
+    def card(self, root: str, person: Person) -> Post:
+        """Return a thread's card as this person sees it."""
+        ...
+
     def at(self, person: Person) -> str:
         """Return what is typed to mention somebody."""
         ...

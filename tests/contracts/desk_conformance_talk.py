@@ -119,6 +119,14 @@ class Talk:
         except AssertionError:
             raise AssertionError(f"the card does not show {words!r}; it shows: {self.card.text}") from None
 
+    async def card_says_no(self, words: str) -> None:
+        """Wait until the card no longer shows these words."""
+
+        async def look() -> bool:
+            return words not in self.card.text
+
+        await until(look, what=f"the card still shows {words!r}")
+
     async def hears(self, person: Person, words: str) -> None:
         """Wait until the client has told this person alone these words, since this conversation began."""
 

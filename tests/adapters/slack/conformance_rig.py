@@ -96,6 +96,9 @@ class SlackRoom:
             raw=raw,
         )
 
+    def card(self, root: str, person: Person) -> Post:
+        return self.thread(root)[0]
+
     async def read(self, post: Post, name: str) -> bytes:
         files = self.sandbox.workspace.files.values()
         named = {file["id"] for file in post.raw["files"] if name in {file["title"], file["name"]}}
@@ -204,7 +207,7 @@ class SlackRoom:
         await self.command_in_channel(person, queue)
         await self._send_off(person, before, {"handoff": handoff, "note": note})
         calls = [call["args"] for call in self.sandbox.journal.calls if call["method"] == "views.open"]
-        blocks = json.loads(calls[-1]["view"])["blocks"]
+        blocks = calls[-1]["view"]["blocks"]
         return [option["text"]["text"] for option in blocks[0]["element"]["options"]]
 
     async def transfer(

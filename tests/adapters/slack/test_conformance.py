@@ -10,7 +10,8 @@ from bridge.capabilities import Support
 from tests.adapters.slack.conformance_rig import SlackRoom, slack_queues, slack_room
 from tests.contracts.desk_conformance import DeskConformance
 from tests.contracts.desk_conformance_house import House, LeapingClock, house_at
-from tests.contracts.desk_conformance_room import LADDERS
+from tests.contracts.desk_conformance_room import LADDERS, OWNER
+from tests.contracts.desk_conformance_talk import new_talk
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("conformance-slack")]
 
@@ -54,3 +55,15 @@ class TestConformance(DeskConformance):
         "read_back": Support.FULL,
         "whisper": Support.PARTIAL,
     }
+
+    async def test_a_command_without_a_ticket_opens_a_picker(self, house: House, room: SlackRoom) -> None:
+        """`/return` alone offers this person's open conversations, by ticket and customer; the chosen one goes back."""
+        first, second = [await new_talk(house, room) for _ in range(2)]
+        for talk in (first, second):
+            await talk.taken()
+        offered = await room.pick(OWNER, "support", (await first.handoff()).id, "the first of them")
+        assert f"{first.ticket} · Kim Vale" in offered
+        assert f"{second.ticket} · Kim Vale" in offered
+        await first.sees("the first of them")
+        await first.owned_by("agent")
+        await second.owned_by("human", OWNER)

@@ -91,6 +91,10 @@ class TeamsRoom:
         public = [message for message in there if not message.targeted_to]
         return [_post(message) for message in public if not message.is_deleted or message.id == message_id]
 
+    def card(self, root: str, person: Person) -> Post:
+        message = self.sandbox.team.channels[root.split("|", maxsplit=1)[0]].messages[root.split("|")[1]]
+        return _post(message, [message.views[WHO[person]]] if WHO[person] in message.views else message.cards)
+
     async def read(self, post: Post, name: str) -> bytes:
         urls = {found: url for run in _runs(post.raw["cards"]) for found, url in _named(run)}
         async with self._http.get(urls[name]) as answer:
@@ -234,6 +238,25 @@ class TeamsRoom:
         encoded = base64.b64encode(content).decode()
         await self._act(person, "image", content_base64=encoded, channel=channel, root=message_id, text=text)
 
+    async def restore(self, person: Person, ref: str) -> None:
+        """Bring a deleted message back."""
+        await self._act(person, "undelete", message=ref.split("|")[1])
+
+    async def forbid_hearing_all(self) -> None:
+        """Install the app anew, in a team whose owner has not consented to its hearing all."""
+        self.sandbox.rules.rsc = False
+        before = len(self.sandbox.journal.deliveries)
+        await self._act(Person.SUPERVISOR, "install", channel=people.SUPPORT)
+
+        async def heard() -> bool:
+            return len(self.sandbox.journal.deliveries) >= before + 2
+
+        await until(heard, what="the bridge does not hear of its installation")
+
+    async def allow_hearing_all(self) -> None:
+        """Let the team's owner consent."""
+        self.sandbox.rules.rsc = True
+
     async def leave(self, person: Person, root: str) -> None:
         await self._act(person, "leave")
 
@@ -270,18 +293,18 @@ class TeamsRoom:
         return [f"{flag}: {_post(message).text[:80]}" for message in there for flag in message.flags]
 
 
-def _post(message: Message) -> Post:
-    person = NAMES.get(message.sender)
-    if message.cards:
-        text = "\n".join(_words(card.get("body", [])) for card in message.cards)
+def _post(message: Message, view: list[Json] | None = None) -> Post:
+    person, cards = NAMES.get(message.sender), message.cards if view is None else view
+    if cards:
+        text = "\n".join(_words(card.get("body", [])) for card in cards)
     else:
         text = html.unescape(message.text) if message.text_format == "markdown" else message.text
     return Post(
         ref=f"{message.channel}|{message.id}",
         by=person or "bridge",
         text=text,
-        buttons=tuple(action["title"] for card in message.cards for action in card.get("actions", [])),
-        files=tuple(name for run in _runs(message.cards) for name, _ in _named(run)),
+        buttons=tuple(action["title"] for card in cards for action in card.get("actions", [])),
+        files=tuple(name for run in _runs(cards) for name, _ in _named(run)),
         deleted=message.is_deleted,
         raw=message.as_json(),
     )

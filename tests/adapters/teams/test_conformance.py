@@ -1,5 +1,6 @@
 """The desk conformance suite over Teams: the same cases as over every desk."""
 
+import base64
 from collections.abc import AsyncIterator
 from typing import ClassVar
 
@@ -10,8 +11,12 @@ from bridge.capabilities import Support
 from tests.adapters.teams.conformance_rig import TeamsRoom, teams_queues, teams_room
 from tests.contracts.desk_conformance import DeskConformance
 from tests.contracts.desk_conformance_house import House, LeapingClock, house_at
-from tests.contracts.desk_conformance_room import LADDERS
+from tests.contracts.desk_conformance_room import LADDERS, OWNER
+from tests.contracts.desk_conformance_talk import new_talk
 
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("conformance-teams")]
 
 
@@ -54,3 +59,57 @@ class TestConformance(DeskConformance):
         "read_back": Support.REJECTED,
         "whisper": Support.REJECTED,
     }
+
+    async def test_without_consent_only_mentions_are_heard(self, house: House, room: TeamsRoom) -> None:
+        """Until the team lets the bot hear all, the card says to mention it: then a mention is how one answers, and
+        what mentions nobody is not heard. The first message that arrives unasked takes that sentence away.
+        """
+        await room.forbid_hearing_all()
+        talk = await new_talk(house, room)
+        await talk.taken()
+        await talk.card_says("Only messages that mention me are heard here")
+        await talk.say(OWNER, "a canary that mentions nobody")
+        await room.ask(OWNER, "Hello Kim, I am Dana.", talk.root)
+        await talk.chat.sees("Hello Kim, I am Dana.")
+        assert "Support Bridge" not in talk.chat.texts[-1]
+        await room.ask(OWNER, "// a canary all the same", talk.root)
+        await room.allow_hearing_all()
+        await talk.say(OWNER, "Now all is heard.")
+        await talk.chat.sees("Now all is heard.")
+        await talk.card_says_no("Only messages that mention me")
+        assert not talk.chat.ever_saw("canary")
+
+    async def test_a_pasted_picture_reaches_the_customer(self, house: House, room: TeamsRoom) -> None:
+        """What is pasted into a message stands on the page, although files of channels do not."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        await room.paste(OWNER, PNG, "Look here.", talk.root)
+        await talk.chat.sees("Look here.")
+        assert await talk.chat.file("image.png") == PNG
+
+    async def test_a_message_that_is_brought_back_is_heard_again(self, house: House, room: TeamsRoom) -> None:
+        """Deleted and restored in Teams: gone from the page, and there again."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        said = await talk.say(OWNER, "The code is 4711.")
+        await talk.chat.sees("The code is 4711.")
+        await room.delete(OWNER, said)
+        await talk.chat.sees_no("4711")
+        await room.restore(OWNER, said)
+        await talk.chat.sees("The code is 4711.")
+
+    async def test_a_command_that_could_mean_several_says_so(self, house: House, room: TeamsRoom) -> None:
+        """Outside threads the slash command names no conversation: with two open ones nothing is guessed."""
+        first, second = [await new_talk(house, room) for _ in range(2)]
+        for talk in (first, second):
+            await talk.taken()
+        await room.command_in_channel(OWNER, "support")
+        await second.hears(OWNER, "You have several open conversations: use the button in the thread")
+        for talk in (first, second):
+            await talk.owned_by("human", OWNER)
+
+    async def test_no_message_is_shown_otherwise_than_meant(self, house: House, room: TeamsRoom) -> None:
+        """Teams' clients would find nothing amiss in all that the bridge has posted: sizes, versions, mentions, ids."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        assert room.complaints() == []
