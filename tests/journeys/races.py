@@ -16,6 +16,7 @@ from tests.journeys.world import ADMIN_KEY, Customer, World
 Json = dict[str, Any]
 WORDS = 16
 WORD_S = 0.03
+FIRST_WORDS = 4
 CANARY = "agent-words"
 LAST = f"{CANARY}-{WORDS - 1}"
 JOINED = "joined the chat"
@@ -49,6 +50,9 @@ class StreamingAgent:
         """Use `running`."""
         self.through: dict[str, list[int]] = defaultdict(list)
         """By conversation: the processes through which its answer streamed, attempt by attempt."""
+        self.goes_on = asyncio.Event()
+        """While it is not set, answers rest after their first words."""
+        self.goes_on.set()
         self._url = ""
 
     @classmethod
@@ -75,20 +79,21 @@ class StreamingAgent:
         turn = await request.json()
         if turn["kind"] == "message":
             self.through[turn["conversation_id"]].append(int(request.match_info["process"]))
-        return await _stream(request, turn)
+        return await self._stream(request, turn)
 
-
-async def _stream(request: web.Request, turn: Json) -> web.StreamResponse:
-    """Answer a turn word by word. Greets with nothing, so that all it ever says is the answer."""
-    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-    await response.prepare(request)
-    with contextlib.suppress(ConnectionResetError):
-        if turn["kind"] == "message":
-            for number in range(WORDS):
-                await response.write(_line({"type": "delta", "text": f"{CANARY}-{number} "}))
-                await asyncio.sleep(WORD_S)
-        await response.write(_line({"type": "done"}))
-    return response
+    async def _stream(self, request: web.Request, turn: Json) -> web.StreamResponse:
+        """Answer a turn word by word. Greets with nothing, so that all it ever says is the answer."""
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionResetError):
+            if turn["kind"] == "message":
+                for number in range(WORDS):
+                    if number == FIRST_WORDS:
+                        await self.goes_on.wait()
+                    await response.write(_line({"type": "delta", "text": f"{CANARY}-{number} "}))
+                    await asyncio.sleep(WORD_S)
+            await response.write(_line({"type": "done"}))
+        return response
 
 
 def _line(event: Json) -> bytes:

@@ -156,7 +156,7 @@ class World:
         return self
 
     async def _start(self) -> None:
-        self.http = aiohttp.ClientSession()
+        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         if self._balanced:
             self.balancer = await self._stack.enter_async_context(Balancer.over(self.ports))
             self.url = self.balancer.url
