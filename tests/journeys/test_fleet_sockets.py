@@ -4,7 +4,6 @@ that an operator said meanwhile is lost.
 
 import asyncio
 import random
-import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,8 +37,13 @@ async def world(tmp_path: Path, postgres_url: str) -> AsyncIterator[World]:
 def holder(world: World, lease: str) -> int | None:
     """Return which living process holds a lease, as their logs tell."""
     for number, bridge in enumerate(world.bridges):
-        told = re.findall(rf'"lease": "{lease}[^"]*", "event": "(lease_gained|lease_lost)"', bridge.log())
-        if told and told[-1] == "lease_gained" and bridge.process is not None and bridge.process.returncode is None:
+        told = [line for line in bridge.logged("lease_gained", "lease_lost") if line["lease"].startswith(lease)]
+        if (
+            told
+            and told[-1]["event"] == "lease_gained"
+            and bridge.process is not None
+            and bridge.process.returncode is None
+        ):
             return number
     return None
 

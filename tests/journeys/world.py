@@ -105,6 +105,14 @@ class Process:
         path = self.folder / f"{self.name}.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
+    def logged(self, *events: str) -> list[Json]:
+        """Return its log lines about these events, as far as they are whole."""
+        found = []
+        for line in self.log().splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return [line for line in found if isinstance(line, dict) and line.get("event") in events]
+
 
 class World:
     """One sandbox, one bridge or several, as many customers as a story needs."""
