@@ -32,6 +32,11 @@ CARD = (
 )  # fmt: skip
 
 
+def _words(stem: str, chars: int) -> str:
+    """Return so many characters in which none could go missing unseen."""
+    return " ".join(f"{stem}{number:03}" for number in range(chars))[:chars].rstrip()
+
+
 class Opening:
     """How a conversation reaches people, and what happens until somebody takes it."""
 
@@ -44,6 +49,24 @@ class Opening:
         assert card.buttons == ("Take it", "Return to AI", "Transfer", "Close")
         await talk.chat.sees(f"Your ticket is {talk.ticket}")
         await talk.owned_by("waiting")
+
+    async def test_a_card_that_is_too_full_keeps_what_matters(self, house: House, room: Room) -> None:
+        """Summary and question are whole whatever else there is; what is left out is counted, what was wrong is said."""
+        talk = await new_talk(house, room)
+        summary, question = _words("summary", 2_000), _words("question", 1_000)
+        card = await talk.opened(
+            summary=summary,
+            question=question,
+            attempts=[{"action": f"Attempt {n} " + "a" * 180, "detail": "d" * 500} for n in range(20)],
+            collected={f"key_{n}": "v" * 1_000 for n in range(50)},
+            customer={"attributes": {f"fact_{n}": "f" * 1_000 for n in range(50)}},
+            suggested_replies=["r" * 2_000] * 3,
+            routing={"priority": "sky-high"},
+        )
+        for words in (summary, question, "Attempt 0", "fact_0", "more not shown", "The agent's envelope was not as"):
+            assert words in card.text
+        assert card.buttons == ("Take it", "Return to AI", "Transfer", "Close")
+        await talk.take()
 
     async def test_each_reason_stands_on_the_card_in_words(self, house: House, room: Room) -> None:
         """Whatever the reason, the operator reads it in words; one that nobody knows is shown as it was given."""

@@ -1,5 +1,7 @@
 """Cases of the desk conformance suite: who owns a conversation, and how it passes from one to another."""
 
+import asyncio
+
 from bridge.envelope import ReturnNote
 from bridge.events import OperatorRehearsed
 from bridge.ids import SourceId
@@ -40,6 +42,21 @@ class Owning:
         await house.quiet()
         assert "has this conversation already" not in talk.notes
         await talk.owned_by("human", OWNER)
+
+    async def test_of_two_at_once_one_has_it(self, house: House, room: Room) -> None:
+        """Three presses at the same moment, two of one person: one owner, told once; the other reads who it is."""
+        talk = await new_talk(house, room)
+        await talk.opened()
+        presses = (room.press(person, talk.root, "Take it") for person in (OWNER, COLLEAGUE, OWNER))
+        await asyncio.gather(*presses)
+        await talk.sees("took this conversation.")
+        await house.quiet()
+        owner = (await talk.conversation()).operator
+        assert owner is not None
+        other = COLLEAGUE if owner.name == OWNER else OWNER
+        await talk.hears(other, f"{owner.name} has this conversation already.")
+        assert talk.times("took this conversation") == 1
+        assert sum("joined the chat" in text for text in talk.chat.texts) == 1
 
     async def test_a_supervisor_may_take_it_over(self, house: House, room: Room) -> None:
         """Both people read it in the thread, the customer reads who is there now, and only that one is heard."""
@@ -168,6 +185,15 @@ class Owning:
         await talk.say(COLLEAGUE, "Billing here.")
         await talk.chat.sees("Billing here.")
         assert not talk.chat.ever_saw("canary")
+
+    async def test_while_it_waits_any_operator_passes_it_on(self, house: House, room: Room) -> None:
+        """Nobody has taken it: a colleague moves it to the queue where it belongs."""
+        talk = await new_talk(house, room)
+        await talk.opened()
+        await room.transfer(COLLEAGUE, talk.root, queue="billing")
+        card = await talk.follow("billing")
+        assert f"{COLLEAGUE} moved it here" in card.text
+        await talk.owned_by("waiting")
 
     async def test_a_button_of_a_thread_that_is_over_does_nothing(self, house: House, room: Room) -> None:
         """*Take it* under an old notice, after the conversation was closed and taken back, says where it went."""

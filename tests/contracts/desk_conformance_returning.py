@@ -109,6 +109,32 @@ class Returning:
         for words in ("Two lines of it.", "Facts: Kim paid once.", "Promised: A new invoice", "Not to be repeated: Do"):
             assert words in shown.text
 
+    async def test_what_has_not_left_yet_is_told_the_agent(self, house: House, room: Room) -> None:
+        """The desk takes nothing for a while: a line that waits for it is in the briefing all the same."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        async with talk.shut():
+            await talk.chat.say("I found the receipt.")
+            await talk.refused()
+            await room.give_back(OWNER, talk.root, ReturnNote(note="Go on."))
+            await talk.owned_by("agent")
+            await talk.chat.sees("Ada is back. Go on.")
+        told = talk.briefing()["human_turns"]
+        assert [turn["text"] for turn in told if turn["role"] == "customer"] == ["I found the receipt."]
+        await talk.sees("I found the receipt.")
+        await talk.sees(f"{OWNER} gave this conversation back to the AI agent")
+
+    async def test_a_reply_just_before_the_return_is_sent(self, house: House, room: Room) -> None:
+        """What its owner typed before pressing *Return* is the owner's, however late it arrives here."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        await talk.say(OWNER, "All the best!")
+        await room.give_back(OWNER, talk.root, ReturnNote(note="Done."))
+        await talk.chat.sees("All the best!")
+        await talk.owned_by("agent")
+        await house.quiet()
+        assert "the customer did not get it" not in talk.notes
+
     async def test_while_it_waits_any_operator_returns_it(self, house: House, room: Room) -> None:
         """Nobody has taken it: a colleague gives it back, and the customer reads that it is the agent again."""
         talk = await new_talk(house, room)

@@ -1,5 +1,8 @@
 """Cases of the desk conformance suite: who of those that write in the thread is heard by the customer, and how."""
 
+import html
+import re
+
 from bridge.capabilities import Support
 from tests.contracts.desk_conformance_house import House
 from tests.contracts.desk_conformance_room import BOT, COLLEAGUE, GUEST, OUTSIDER, OWNER, SUPERVISOR, Room
@@ -26,6 +29,34 @@ class Speaking:
         await talk.chat.sees("I am looking.")
         said = [text for text in talk.chat.texts if "Dana" in text or "looking" in text]
         assert said[-2:] == [f"**{OWNER}** · Northwind support\n\nGood morning, I am **Dana**.", "I am looking."]
+
+    async def test_words_arrive_as_they_were_meant(self, house: House, room: Room) -> None:
+        """Signs, addresses, lines and length: the page shows what the owner typed, and the thread what the customer
+        did.
+        """
+        talk = await new_talk(house, room)
+        await talk.taken()
+        await talk.say(OWNER, "See https://northwind.example/track?id=4711&lang=en now")
+        assert "https://northwind.example/track?id=4711&lang=en" in await talk.chat.sees("track?id=4711")
+        await talk.say(OWNER, "2 < 3 & 5 > 4, été 😀\nsecond line")
+        said = await talk.chat.sees("second line")
+        assert html.unescape(said.replace("\\", "")).split() == ["2", "<", "3", "&", "5", ">", "4,", "été", "😀", "second", "line"]
+        words = [f"word{number:03}" for number in range(450)]
+        await talk.say(OWNER, " ".join(words))
+        assert re.findall(r"word\d{3}", await talk.chat.sees("word449")) == words
+
+    async def test_what_comes_quickly_comes_in_order(self, house: House, room: Room) -> None:
+        """Lines of both sides that follow one another closely arrive once each, in their order."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        for number in range(6):
+            await talk.chat.say(f"mine {number}")
+            await talk.say(OWNER, f"yours {number}")
+        await talk.sees("mine 5")
+        await talk.chat.sees("yours 5")
+        thread = "\n".join(post.text for post in talk.thread if post.by == "bridge")
+        assert re.findall(r"mine (\d)", thread) == list("012345")
+        assert re.findall(r"yours (\d)", "\n".join(talk.chat.texts)) == list("012345")
 
     async def test_a_colleague_is_heard_by_colleagues(self, house: House, room: Room) -> None:
         """Whoever does not own it writes to colleagues. The thread says so once; the owner can send it after all."""
