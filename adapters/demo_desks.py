@@ -78,6 +78,7 @@ async def _teams(process: Process | None) -> Teams | None:
     if not is_there:
         return None
     async with TeamsClient(str(told["url"])) as client:
+        await client.rules(graph=True)
         made = await client.act(SAM_IN_TEAMS, "create_channel", name=DELIVERY)
     return Teams(url=str(told["url"]), channel=str(made["channel"]), told={key: str(told[key]) for key in told})
 
@@ -131,10 +132,13 @@ def settings(folder: Path, desks: LocalDesks, *, port: int, agent_url: str) -> S
         "HANDOFF_AGENT__URL": agent_url,
         "HANDOFF_AGENT__NAME": "Ada",
         "HANDOFF_LOG__LEVEL": "warning",
+        # A local desk is never slow, and nobody who tries a switch waits for 15 s.
+        "HANDOFF_UNCLEAR_GRACE_S": "4",
     }
     if teams is not None:
         names = ("app_id", "app_password", "tenant_id", "service_url", "metadata_url", "authority_url", "graph_url")
         environment |= {f"HANDOFF_TEAMS__{name.upper()}": teams.told[name] for name in names}
+        environment["HANDOFF_TEAMS__GRAPH"] = "true"
     return load(environment, file, for_="serve")
 
 

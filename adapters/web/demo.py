@@ -77,16 +77,18 @@ class Demo:
     def config(self) -> dict[str, Any]:
         """Return what differs from one demo to another."""
         places = {queue: f"{desk.label} · {place}" for desk in self.desks for queue, place in desk.queues}
-        return {
-            "web_chat": self.web_chat is not None,
-            "why": self.why,
-            "desks": [
-                {"name": desk.name, "label": desk.label, "url": desk.url, "why": desk.why,
-                 "places": list(dict.fromkeys(place for _, place in desk.queues))}
-                for desk in self.desks
-            ],
-            "says": [{"text": say.text, "to": places.get(say.queue, "")} for say in self.says],
-        }  # fmt: skip
+        desks = [
+            {
+                "name": desk.name,
+                "label": desk.label,
+                "url": desk.url,
+                "why": desk.why,
+                "places": list(dict.fromkeys(place for _, place in desk.queues)),
+            }
+            for desk in self.desks
+        ]
+        says = [{"text": say.text, "to": say.queue and places.get(say.queue, "a person")} for say in self.says]
+        return {"web_chat": self.web_chat is not None, "why": self.why, "desks": desks, "says": says}
 
 
 def state_of(tx: Tx, site: SiteId, conversation: ConversationId) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 They are passed on here, because browsers let no page of one origin reach the control interface of another.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ class DeskAway(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One switch. It hits what the desk tells the bridge (`is_event`), or what the bridge posts there."""
+    """One switch. It hits a `share` of what the desk tells the bridge (`is_event`), or of the bridge's posts there."""
 
     name: str
     label: str
@@ -28,17 +28,16 @@ class Fault:
     is_event: bool = True
     after_s: float = 1.0
     share: float = 1.0
-    """Of the posts that it hits; events are shared out evenly among the switches that are on."""
 
 
 FAULTS = (
-    Fault(name="twice", label="Twice", hint="Everything that is said or clicked here arrives twice", kind="duplicate"),
+    Fault(name="twice", label="Twice", hint="What is said here arrives twice", kind="duplicate"),
     Fault(name="late", label="Late", hint="What is said here arrives 3 s late", kind="delay", after_s=3.0),
-    Fault(name="order", label="Out of order", hint="What is said here arrives after the next", kind="reorder"),
+    Fault(name="order", label="Out of order", hint="Much of what is said here is overtaken", kind="reorder", share=0.5),
     Fault(
         name="limit",
         label="Rate limit",
-        hint="Every other post is refused: too many requests, try again in 3 s",
+        hint="Every other post is refused for 3 s",
         kind="rate_limited",
         is_event=False,
         after_s=3.0,
@@ -47,7 +46,7 @@ FAULTS = (
     Fault(
         name="cut",
         label="Cut off",
-        hint="Every other post is made, but the connection breaks before anybody says so",
+        hint="Every other post is made, but never confirmed",
         kind="drop_after",
         is_event=False,
         share=0.5,
@@ -60,21 +59,25 @@ def switches(on: Collection[str]) -> list[dict[str, Any]]:
     return [{"name": each.name, "label": each.label, "hint": each.hint, "on": each.name in on} for each in FAULTS]
 
 
-def settings(on: Collection[str], posts: str) -> list[dict[str, Any]]:
+def settings(on: Sequence[str], posts: str) -> list[dict[str, Any]]:
     """Return what to tell the control interface, where `posts` is the desk's call that posts.
 
-    Only the first switch that fits hits an event, so each gets its share of what those before it leave.
+    Of the switches for events the last one counts: events that are late and others that are not could come in an order
+    that nobody can mend.
     """
-    chosen = [each for each in FAULTS if each.name in on]
-    events = [each for each in chosen if each.is_event]
-    told = []
-    for each in chosen:
-        share = 1.0 / (len(events) - events.index(each)) if each.is_event else each.share
-        target = EVENTS if each.is_event else posts
-        told.append({
-            "target": target, "kind": each.kind, "times": -1, "after_s": each.after_s, "probability": share,
-        })  # fmt: skip
-    return told
+    chosen = [each for name in on for each in FAULTS if each.name == name]
+    last = next((each for each in reversed(chosen) if each.is_event), None)
+    return [
+        {
+            "target": EVENTS if each.is_event else posts,
+            "kind": each.kind,
+            "times": -1,
+            "after_s": each.after_s,
+            "probability": each.share,
+        }
+        for each in chosen
+        if each is last or not each.is_event
+    ]
 
 
 async def read(url: str, posts: str) -> frozenset[str]:
@@ -84,8 +87,8 @@ async def read(url: str, posts: str) -> frozenset[str]:
     return frozenset(each.name for each in FAULTS if (EVENTS if each.is_event else posts, each.kind) in found)
 
 
-async def write(url: str, posts: str, on: Collection[str]) -> None:
-    """Switch these on and all others off. May be called again. Raises DeskAway."""
+async def write(url: str, posts: str, on: Sequence[str]) -> None:
+    """Switch these on, as `settings` reads them, and all others off. May be called again. Raises DeskAway."""
     await _call("DELETE", url)
     for told in settings(on, posts):
         await _call("POST", url, told)

@@ -1,5 +1,5 @@
 // The desks, one tab each. All of them stay loaded: what happens in one that is not shown puts a mark on its tab.
-const ASK_WITHIN_MS = 300;
+const ASK_WITHIN_MS = 2000;
 const tabs = document.getElementById("tabs");
 const panels = document.getElementById("desks");
 const desks = new Map();

@@ -117,7 +117,8 @@ function drawThread() {
   const list = el("replies"), end = () => { list.scrollTop = list.scrollHeight; };
   reconcile(list, entries, (entry) => ({ inThread: true, openThread, isEphemeral: entry.isEphemeral }));
   if (greeted === root.ts && replies.length <= OPENING_REPLIES) {
-    list.scrollTop += list.firstElementChild.getBoundingClientRect().bottom - list.getBoundingClientRect().bottom + 12;
+    // Room for the offer of new messages, which must not cover the buttons.
+    list.scrollTop += list.firstElementChild.getBoundingClientRect().bottom - list.getBoundingClientRect().bottom + 56;
   } else if (greeted === root.ts || hasActed) end();
   if (replies.length > OPENING_REPLIES) greeted = null;
   hasActed = false;
