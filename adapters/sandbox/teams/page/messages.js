@@ -10,7 +10,7 @@ const REACTIONS = { like: "👍", heart: "❤️", laugh: "😆", surprised: "�
 /** What the bot's manifest adds to the menu of every message. */
 const MESSAGE_ACTIONS = { returnToAgent: "Return to AI agent", sendToCustomer: "Send to the customer" };
 
-const time = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const time = (ms) => new Date(ms).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
 
 export function avatar(sender, small = false) {
   const who = isBot(sender) ? "bot" : sender;
