@@ -10,13 +10,14 @@ the supervisor may take over; guest, outsider and bot may nothing.
   the whole envelope, transcript, ticket for the customer. The same id again: nothing; another id: a notice
 - queue closed, `wait`, `contact`, `stay`: when people are back; an address is asked for; no handoff
 - lines meanwhile, withdrawal, ladder, unreachable desk, agent too late: thread; card; asked, told, given back; truth
-- the customer's words, hostile, long, late: inert; split and whole; "written 7 s ago"
+- the customer's words, hostile, long, late: inert; split and whole; "written 7 s ago"; an envelope at its limits:
+  summary and question whole
 
 `Owning`: who has it.
-- first taker, second, supervisor: mention, card, joined; refused with the name; both told
+- first taker, second, several at once, supervisor: mention, card, joined; refused with the name; both told
 - reply before it; `first_reply = "takes"`: kept with *Take it and send this*; sent
-- release, owner gone, transfer to a person, a stranger, a queue: offered again, ladder anew; mention and note; refused;
-  new card with recap, old thread linked and deaf
+- release, owner gone, transfer to a person, a stranger, a queue, while waiting: offered again, ladder anew; mention and
+  note; refused; new card with recap, old thread linked and deaf
 - stale button, guest, outsider: refused in words; rehearsal: the thread alone
 
 `Speaking`: who is heard.
@@ -28,9 +29,9 @@ the supervisor may take over; guest, outsider and bot may nothing.
 
 `Returning`: back to the agent, and back again.
 - form, menu, slash command, mention; while waiting; by others: thread, card, customer, the agent's briefing with every
-  field and line; refused with the name
-- reply after it, *Take it back*, earlier thread, next escalation: kept and said; new linked handoff; link to the open
-  one; who helped before is mentioned
+  field and line, those that have not left yet too; refused with the name
+- reply just before it, after it, *Take it back*, earlier thread, next escalation: sent; kept and said; new linked
+  handoff; link to the open one; who helped before is mentioned
 - close by owner, agent, silence; customer's line after it; reopen: both told; the agent answers; new linked handoff
 
 `Trouble`: the capabilities as a whole; refused post: dead letter with *Send again*; lost answer: once, or labelled;

@@ -51,7 +51,7 @@ class Opening:
         await talk.owned_by("waiting")
 
     async def test_a_card_that_is_too_full_keeps_what_matters(self, house: House, room: Room) -> None:
-        """Summary and question are whole whatever else there is; what is left out is counted, what was wrong is said."""
+        """Summary and question are whole, whatever else there is; what is left out is counted."""
         talk = await new_talk(house, room)
         summary, question = _words("summary", 2_000), _words("question", 1_000)
         card = await talk.opened(

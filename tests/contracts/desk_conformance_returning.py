@@ -204,9 +204,13 @@ class Returning:
         assert (await talk.card_says(f"Closed by {OWNER}")).buttons == ("Take it back",)
         await talk.chat.sees("This conversation was closed. Write again at any time.")
         await talk.owned_by("closed")
+        await talk.say(OWNER, "a canary behind the door")
+        kept = await talk.sees("This conversation is not with people any more, so the customer did not get it.")
+        assert kept.buttons == ("Take it back",)
         await talk.chat.say("One more thing")
         await talk.chat.sees("Ada is back.")
         await talk.owned_by("agent")
+        assert not talk.chat.ever_saw("canary")
 
     async def test_closed_and_reopened(self, house: House, room: Room) -> None:
         """*Take it back* on the card opens a new handoff, linked to the one before, at once with who pressed."""

@@ -40,7 +40,7 @@ class Speaking:
         assert "https://northwind.example/track?id=4711&lang=en" in await talk.chat.sees("track?id=4711")
         await talk.say(OWNER, "2 < 3 & 5 > 4, été 😀\nsecond line")
         said = await talk.chat.sees("second line")
-        assert html.unescape(said.replace("\\", "")).split() == ["2", "<", "3", "&", "5", ">", "4,", "été", "😀", "second", "line"]
+        assert " ".join(html.unescape(said.replace("\\", "")).split()) == "2 < 3 & 5 > 4, été 😀 second line"
         words = [f"word{number:03}" for number in range(450)]
         await talk.say(OWNER, " ".join(words))
         assert re.findall(r"word\d{3}", await talk.chat.sees("word449")) == words

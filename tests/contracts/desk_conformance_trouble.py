@@ -15,7 +15,7 @@ class Trouble:
     can: ClassVar[Mapping[str, Support]]
 
     async def test_the_desk_says_what_it_can_do(self, house: House, room: Room) -> None:
-        """The capabilities are those that this suite proves, one by one; nothing is ever lost without a word."""
+        """Its capabilities are the ones that the cases go by, and none of them loses anything without a word."""
         talk = await new_talk(house, room)
         told = {name: getattr(talk.capabilities, name) for name in self.can}
         assert told == self.can
