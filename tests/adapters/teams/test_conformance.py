@@ -11,7 +11,7 @@ from bridge.capabilities import Support
 from tests.adapters.teams.conformance_rig import TeamsRoom, teams_queues, teams_room
 from tests.contracts.desk_conformance import DeskConformance
 from tests.contracts.desk_conformance_house import House, LeapingClock, house_at
-from tests.contracts.desk_conformance_room import LADDERS, OWNER
+from tests.contracts.desk_conformance_room import COLLEAGUE, LADDERS, OWNER
 from tests.contracts.desk_conformance_talk import new_talk
 
 PNG = base64.b64decode(
@@ -107,6 +107,16 @@ class TestConformance(DeskConformance):
         await second.hears(OWNER, "You have several open conversations: use the button in the thread")
         for talk in (first, second):
             await talk.owned_by("human", OWNER)
+
+    async def test_a_refusal_that_cannot_be_private_is_public(self, house: House, room: TeamsRoom) -> None:
+        """Where Teams takes no private answer, a refused command in a thread is answered for all to read."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        await house.quiet()
+        await room.refuse_a_post()
+        await room.give_back_by_command(COLLEAGUE, talk.ticket, "I think so", talk.root)
+        await talk.sees(f"{OWNER} has this conversation. Only its owner or a supervisor can do that.")
+        await talk.owned_by("human", OWNER)
 
     async def test_no_message_is_shown_otherwise_than_meant(self, house: House, room: TeamsRoom) -> None:
         """Teams' clients would find nothing amiss in all that the bridge has posted: sizes, versions, mentions, ids."""
