@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import gc
 import secrets
+import signal
 import socket
 import tempfile
 import webbrowser
@@ -39,6 +40,9 @@ def run(*, port: int, agent_url: str, open_browser: bool) -> None:
         from bridge import log as logs
 
         logs.configure(level="warning", form="auto")
+        if hasattr(signal, "SIGHUP"):
+            # The terminal was closed: the desks, whom nobody told, must not go on.
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         shown = showing(port=port, agent_url=agent_url, open_browser=open_browser, processes=processes)
         composition.run_loop(composition.until_stopped(shown))
 
