@@ -1,7 +1,9 @@
 """The desk conformance suite over Teams: the same cases as over every desk."""
 
 import base64
+import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -20,25 +22,43 @@ PNG = base64.b64decode(
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("conformance-teams")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[House, TeamsRoom]]:
-    """One bridge and one Teams for all cases; each has a customer of its own."""
+Stage = tuple[House, TeamsRoom]
+
+
+@contextlib.asynccontextmanager
+async def staged(folder: Path, *queues: str, **more: str) -> AsyncIterator[Stage]:
+    """Run a bridge and a Teams with these queues, or all, and `more` settings."""
     clock = LeapingClock()
-    async with teams_room(clock) as room:
-        toml = teams_queues(clock) + LADDERS
-        async with house_at(tmp_path_factory.mktemp("teams"), room.environment(), toml, clock) as house:
+    async with teams_room(clock, *queues) as room:
+        toml = teams_queues(clock, *queues) + LADDERS
+        async with house_at(folder, room.environment() | more, toml, clock) as house:
             await room.join(house.bridge.port)
             yield house, room
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """One bridge and one Teams for all cases; each has a customer of its own."""
+    async with staged(tmp_path_factory.mktemp("teams")) as there:
+        yield there
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def granted(tmp_path: Path) -> AsyncIterator[Stage]:
+    """The same, where the admin lets the bridge read by Graph."""
+    async with staged(tmp_path, "support", HANDOFF_TEAMS__GRAPH="true") as (house, room):
+        room.sandbox.rules.graph = True
+        yield house, room
+
+
 @pytest.fixture
-def house(stage: tuple[House, TeamsRoom]) -> House:
+def house(stage: Stage) -> House:
     """The bridge."""
     return stage[0]
 
 
 @pytest.fixture
-def room(stage: tuple[House, TeamsRoom]) -> TeamsRoom:
+def room(stage: Stage) -> TeamsRoom:
     """Teams, with nothing wrong."""
     stage[1].sandbox.faults.clear()
     return stage[1]
@@ -123,3 +143,25 @@ class TestConformance(DeskConformance):
         talk = await new_talk(house, room)
         await talk.taken()
         assert room.complaints() == []
+
+
+async def test_with_graph_the_desk_can_look_and_fetch(granted: Stage) -> None:
+    """Where Graph is granted a post whose answer was lost stands there once, and a file of people reaches the
+    customer; what the desk says that it can do is that much more.
+    """
+    house, room = granted
+    talk = await new_talk(house, room)
+    await talk.taken()
+    assert talk.capabilities.read_back is Support.PARTIAL
+    await house.quiet()
+    await room.lose_an_answer()
+    await talk.chat.say("Did you get this?")
+    await talk.sees("Did you get this?")
+    await house.quiet()
+    assert talk.times("Did you get this?") == 1
+    assert "sent again" not in talk.notes
+
+    await room.attach(OWNER, "manual.pdf", b"%PDF-1.4 a manual", "Here is the manual.", talk.root)
+    await talk.chat.sees("Here is the manual.")
+    assert await talk.chat.file("manual.pdf") == b"%PDF-1.4 a manual"
+    assert "Files in channels do not reach me" not in talk.notes
