@@ -8,6 +8,7 @@ import html
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -22,8 +23,8 @@ from adapters.sandbox.teams.settings import SandboxSettings
 from adapters.teams import inputs
 from bridge.envelope import ReturnNote
 from bridge.ids import DeskName
-from tests.contracts.desk_conformance_house import Json, LeapingClock, until
-from tests.contracts.desk_conformance_room import QUEUES, Person, Post, queue_tables
+from tests.contracts.desk_conformance_house import House, Json, LeapingClock, house_at, until
+from tests.contracts.desk_conformance_room import LADDERS, QUEUES, Person, Post, queue_tables
 
 WHO = {
     Person.OWNER: people.DANA,
@@ -367,3 +368,17 @@ def teams_queues(clock: LeapingClock, *only: str, suffix: str = "") -> str:
     """Return the settings of the room's queues."""
     chosen = {name: channel for name, channel in channels().items() if not only or name in only}
     return queue_tables("teams", chosen, people.SAM, clock.now(), suffix=suffix)
+
+
+Stage = tuple[House, TeamsRoom]
+
+
+@contextlib.asynccontextmanager
+async def staged(folder: Path, *queues: str, **more: str) -> AsyncIterator[Stage]:
+    """Run a bridge and a Teams with these queues, or all, and `more` settings."""
+    clock = LeapingClock()
+    async with teams_room(clock, *queues) as room:
+        toml = teams_queues(clock, *queues) + LADDERS
+        async with house_at(folder, room.environment() | more, toml, clock) as house:
+            await room.join(house.bridge.port)
+            yield house, room
