@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bridge.conversation import Author, Entry, EntryKind, FileRef, Role
-from bridge.ids import RemoteRef
+from bridge.ids import DeskName, RemoteRef
 
 
 class Support(IntEnum):
@@ -74,7 +74,10 @@ class Part:
     again: bool = False
     """It may stand there already: it is sent once more where nobody can look (see `Capabilities.read_back`)."""
     link: RemoteRef | None = None
-    """The root of another thread on this desk that a notice speaks of, if it is there by now: the desk links to it."""
+    """The root of another thread that a notice speaks of, if it is there by now: the desk links to it."""
+    link_desk: DeskName | None = None
+    """The other desk on which `link` is; None: on this one. Then `address` is where people open it, "" if unknown."""
+    address: str = ""
 
 
 def _pieces(text: str, limit: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping
 from itertools import islice
+from types import MappingProxyType
 
 from bridge import log as logs
 from bridge import looking, outcomes
@@ -17,7 +18,7 @@ from bridge.conversation import EntryKind
 from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable, ThreadUnreadable
 from bridge.events import DeliveryFailed, ThreadGone
-from bridge.ids import HandoffId, Millis, SourceId
+from bridge.ids import DeskName, HandoffId, Millis, SourceId
 from bridge.outcomes import Delivered, GiveUp, LookAt, Next, Outcome, Refused, RetryLater, Settled, TryAt, Unknown
 from bridge.pacing import Pace
 from bridge.parcels import Parcel, pack
@@ -52,14 +53,16 @@ class Courier:
         pace: Pace | None = None,
         grace_ms: int = 15_000,
         at_once: int = 32,
+        others: Mapping[DeskName, Desk] = MappingProxyType({}),
     ) -> None:
-        """Take the ports. `grace_ms` is G and must be longer than the desk's call timeout plus its read lag.
+        """Take the ports. `others` are all desks, for notices that speak of another one's thread. `grace_ms` is G and
+        must be longer than the desk's call timeout plus its read lag.
 
         It is the lease of a lane too: what a process had under way when it died is looked for G later, not sooner and
         not much later.
         """
         self._store, self._desk, self._clock, self._receive = store, desk, clock, receive
-        self._labels = queue_labels
+        self._labels, self._others = queue_labels, others
         self._worker = worker
         self._pace = pace or Pace()
         self._grace_ms = grace_ms
@@ -197,7 +200,7 @@ class Courier:
                     return Delivered()
                 return await desk.post_transcript(thread, parcel.transcript, head.key)
             case OutKind.POST if parcel.parts:
-                return await self._post(parcel, done=done)
+                return await self._post(looking.addressed(parcel, self._others), done=done)
             case OutKind.EDIT if parcel.target is not None and parcel.parts:
                 return await desk.edit(thread, parcel.target, parcel.parts[0])
             case OutKind.DELETE if parcel.target is not None:

@@ -161,6 +161,7 @@ class Engine:
                     worker=self._parts.worker,
                     pace=self._parts.paces.get(desk.name, Pace()),
                     grace_ms=self._parts.grace_ms,
+                    others=by_name,
                 )
             )
         jobs = [

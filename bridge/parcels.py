@@ -173,15 +173,18 @@ def _may_be_there(out: Out) -> bool:
 
 
 def _linked(tx: Tx, claim: Claim, entry: Entry | None, parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Add the root of the thread that a notice points to, if it is open by now and on the same desk."""
+    """Add the root of the thread that a notice points to, if it is open by now."""
     there = _points_to(tx, claim, entry) if parts else None
-    return parts if there is None else (*parts[:-1], replace(parts[-1], link=there.root))
+    if there is None:
+        return parts
+    elsewhere = there.desk if there.desk != claim.thread.desk else None
+    return (*parts[:-1], replace(parts[-1], link=there.root, link_desk=elsewhere if there.root else None))
 
 
 def _points_to(tx: Tx, claim: Claim, entry: Entry | None) -> Thread | None:
     wanted = entry.data.get("points_to") if entry is not None and entry.kind is EntryKind.NOTICE else None
     there = tx.handoff(claim.site, HandoffId(wanted)) if wanted else None
-    if there is None or there.thread.desk != claim.thread.desk or there.thread.root == claim.thread.root:
+    if there is None or there.thread.root == claim.thread.root:
         return None
     return there.thread
 

@@ -136,6 +136,13 @@ class Desk(Protocol):
         """
         ...
 
+    def address(self, root: RemoteRef) -> str:
+        """Return where people open the thread of this root, for a notice on another desk; "" where that is not known.
+
+        Asks nobody and never raises.
+        """
+        ...
+
     async def whisper(self, thread: Thread, operator: OperatorId, sentence: str) -> None:
         """Tell one person one sentence, best effort; never raises, never used for what matters."""
         ...

@@ -8,7 +8,7 @@ from typing import Any
 from adapters.slack import blocks, card, render, rich
 from adapters.slack.calls import Json, SlackCalls
 from adapters.slack.errors import REMEDIES, CallFailed, repeatable
-from adapters.slack.refs import remote_ref, split_ref, stamp, user_of
+from adapters.slack.refs import permalink, remote_ref, split_ref, stamp, user_of
 from adapters.slack.uploads import NotThere, TextFile, Uploads
 from bridge import log as logs
 from bridge.briefing import Card, Transcript
@@ -58,11 +58,18 @@ class SlackDesk:
         return await self._update(thread.root, _card(card, None))
 
     async def post(self, thread: Thread, parts: Sequence[Part], key: OutKey) -> Outcome:
-        known = self._calls.known_identity
         following = _following(parts)
         mark = render.mark(key, followed=bool(following))
-        rendered = render.post(parts, mark, workspace=known.url if known else "")
+        rendered = render.post(parts, mark, workspace=self._workspace)
         return await self._reply(thread, rendered, mark, following)
+
+    def address(self, root: RemoteRef) -> str:
+        return permalink(self._workspace, root)
+
+    @property
+    def _workspace(self) -> str:
+        known = self._calls.known_identity
+        return known.url if known else ""
 
     async def post_transcript(self, thread: Thread, transcript: Transcript, key: OutKey) -> Outcome:
         following = _following(transcript)

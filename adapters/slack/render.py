@@ -187,7 +187,7 @@ def _line(part: Part, *, with_name: bool, remark: str = "") -> Iterator[Json]:
 
 def _notice(part: Part, workspace: str = "") -> Iterator[Json]:
     mention = _mentions(part)
-    address = permalink(workspace, part.link) if part.link else ""
+    address = permalink(workspace, part.link) if part.link and part.link_desk is None else rich.escape(part.address)
     link = f"<{address}|Open its thread>" if address else ""
     text = f"{mention} {rich.mrkdwn(part.text)} {link}".strip() or "—"
     if len(text) <= blocks.MAX_CONTEXT_CHARS:

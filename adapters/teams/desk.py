@@ -120,7 +120,7 @@ class TeamsDesk:
 
     async def find(self, thread: Thread, key: OutKey, since: Millis) -> RemoteRef | None:
         """Ask Graph, where the admin has granted it; else nobody can look."""
-        group = self._group(thread)
+        group = self._group(thread.channel)
         if not self._calls.settings.graph or not group:
             raise ThreadUnreadable("Teams: reading back is not granted")
         conversation = split_ref(thread.root)[0] if thread.root else ""
@@ -181,8 +181,12 @@ class TeamsDesk:
             return repeatable(failed.outcome)
         return Delivered()
 
+    def address(self, root: RemoteRef) -> str:
+        channel, _ = split_thread(split_ref(root)[0])
+        return render.permalink(root, tenant=self._tenant, group=self._group(channel))
+
     async def _around(self, thread: Thread, parts: Sequence[Part], key: OutKey) -> render.Surroundings:
-        facts, settings = self._facts.known, self._calls.settings
+        settings = self._calls.settings
         people = {}
         for operator, person in render.mentioned(parts).items():
             if found := await self._person(thread, person):
@@ -190,8 +194,8 @@ class TeamsDesk:
         return render.Surroundings(
             link=self._link,
             people=people,
-            tenant=facts.get(known.TENANT, "") or settings.tenant_id,
-            group=self._group(thread),
+            tenant=self._tenant,
+            group=self._group(thread.channel),
             mark=key if settings.graph else "",
             pictures=frozenset([file.id for part in parts for file in part.files if await self._shows(file)]),
         )
@@ -210,9 +214,13 @@ class TeamsDesk:
             return False
         return pictures.shows(head)
 
-    def _group(self, thread: Thread) -> str:
+    def _group(self, channel: str) -> str:
         facts = self._facts.known
-        return facts.get(known.aad_group(facts.get(known.team_of(thread.channel), "")), "")
+        return facts.get(known.aad_group(facts.get(known.team_of(channel), "")), "")
+
+    @property
+    def _tenant(self) -> str:
+        return self._facts.known.get(known.TENANT, "") or self._calls.settings.tenant_id
 
     async def _person(self, thread: Thread, person: str) -> tuple[str, str] | None:
         """Return (id, name) of a person in Teams, for a mention; None leaves it out."""

@@ -221,7 +221,7 @@ def _markdown(parts: Sequence[Part], around: Surroundings, remark: str) -> Json:
         words = [text.markdown(part.text) or "—"]
         if part.again or remark:
             words.append(f"_({remark or AGAIN})_")
-        if address := permalink(part.link, around):
+        if address := _address(part, around):
             words.append(f"[Open its thread]({address})")
         lines.append(" ".join([*(each for each, _ in called), *words]))
     made = {"type": "message", "textFormat": "markdown", "text": "\n\n".join(lines), "summary": _summary(parts)}
@@ -260,7 +260,7 @@ def _notice(part: Part, around: Surroundings, remark: str, entities: list[Json])
     for found in text.paragraphs(part.text):
         yield text.rich(found, size="Small")
     tail = [Leaf(f"({remark or AGAIN}) ", italic=True)] if part.again or remark else []
-    if address := permalink(part.link, around):
+    if address := _address(part, around):
         tail.append(Leaf("Open its thread", url=address))
     if tail:
         yield text.rich(tail, size="Small")
@@ -288,17 +288,23 @@ def note(sentence: str) -> Json:
     return {"type": "message", "textFormat": "plain", "text": f"↔ {text.clean(sentence)}", "summary": sentence[:200]}
 
 
-def permalink(root: RemoteRef | None, around: Surroundings) -> str:
+def _address(part: Part, around: Surroundings) -> str:
+    if part.link is None or part.link_desk is not None:
+        return part.address
+    return permalink(part.link, tenant=around.tenant, group=around.group)
+
+
+def permalink(root: RemoteRef, *, tenant: str, group: str) -> str:
     """Return the address of a root message, or "" where the tenant is not known. The form is that of
     https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/deep-link-teams.
     """
-    if root is None or not around.tenant:
+    if not tenant:
         return ""
     channel, message_id = split_thread(split_ref(root)[0])
-    group = f"&groupId={quote(around.group, safe='')}" if around.group else ""
+    in_group = f"&groupId={quote(group, safe='')}" if group else ""
     return (
         f"https://teams.microsoft.com/l/message/{quote(channel, safe='')}/{message_id}"
-        f"?tenantId={quote(around.tenant, safe='')}{group}&parentMessageId={message_id}"
+        f"?tenantId={quote(tenant, safe='')}{in_group}&parentMessageId={message_id}"
     )
 
 

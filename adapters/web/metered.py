@@ -137,6 +137,9 @@ class MeteredDesk:
     async def find(self, thread: Thread, key: OutKey, since: Millis) -> RemoteRef | None:
         return await self._desk.find(thread, key, since)
 
+    def address(self, root: RemoteRef) -> str:
+        return self._desk.address(root)
+
     async def whisper(self, thread: Thread, operator: OperatorId, sentence: str) -> None:
         await self._desk.whisper(thread, operator, sentence)
 

@@ -117,6 +117,9 @@ class FakeDesk:
                 return message.ref
         return None
 
+    def address(self, root: RemoteRef) -> str:
+        return f"https://{self.name}.example/{root}"
+
     async def whisper(self, thread: Thread, operator: OperatorId, sentence: str) -> None:
         self.whispers.append((operator, sentence))
 

@@ -37,7 +37,8 @@ async def test_a_conversation_passes_to_the_other_desk_and_back(tmp_path: Path) 
             await talk.chat.sees("Hello from Teams.")
 
             talk.room, after = slack, talk.root
-            await talk.sees("It goes on in a new thread. Note: Charged twice.", before)
+            left = await talk.sees("It goes on in a new thread. Note: Charged twice.", before)
+            assert "https://teams.microsoft.com/l/message/" in str(left)
             assert (await talk.card_says("Moved to", before)).buttons == ()
             await slack.say(OWNER, "a canary in Slack", before)
             await talk.sees("This is the thread of an earlier handoff.", before)

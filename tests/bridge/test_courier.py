@@ -1,7 +1,7 @@
 """The back door: what leaves for a desk, in which order, and what happens when an answer is lost."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from bridge.fakes.store import MemoryStore
 from bridge.ids import ConversationId, DeskName, HandoffId, Millis, OutKey, RemoteRef
 from bridge.outcomes import Delivered, Outcome, Refused, RetryLater, Unknown
 from bridge.pacing import Pace
-from bridge.ports import Receive
+from bridge.ports import Desk, Receive
 from bridge.storage import Changed, Out, Store, Tx
 from tests.bridge.stories import BEN, C1, DESK, SITE, Story, a_file
 
@@ -43,6 +43,7 @@ class Office:
         store: Store | None = None,
         desk: FakeDesk | None = None,
         receive: Receive | None = None,
+        others: Mapping[DeskName, Desk] | None = None,
     ) -> Courier:
         """Return a courier as a process makes one that has just started."""
         return Courier(
@@ -54,6 +55,7 @@ class Office:
             worker=worker,
             pace=self.pace,
             grace_ms=GRACE_S * 1000,
+            others=others or {},
         )
 
     async def wait(self, seconds: float) -> None:

@@ -2,9 +2,11 @@
 
 import pytest
 
+from bridge.fakes.desk import FakeDesk
 from bridge.ids import QueueName, RemoteRef
+from bridge.parcels import LINK_WITHIN_MS
 from bridge.storage import Store
-from tests.bridge.stories import BEN, C1, SITE
+from tests.bridge.stories import BEN, C1, DESK, SITE, TEAMS
 from tests.bridge.test_courier import Office
 
 
@@ -54,12 +56,32 @@ async def test_a_reply_in_an_old_thread_is_answered_with_a_link(office: Office) 
 
 
 async def test_what_is_not_there_yet_is_not_linked(office: Office) -> None:
-    """A new thread that could not be opened so far, or that is on another desk: the ticket stands alone."""
+    """While the new thread could not be opened, the ticket stands alone; the word of it does not wait for ever."""
     old = await office.story.root()
     await office.story.transfers(to_queue=QueueName("teams-desk"))
     await office.carry_all(4)
+    await office.story.clock.advance(LINK_WITHIN_MS / 1000)
+    await office.carry_all(2)
 
     assert link(office, old, "It goes on in a new thread") is None
+
+
+async def test_a_conversation_on_another_desk_is_linked_by_its_address(office: Office) -> None:
+    """The word that a transfer leaves behind says where people open the new card, as that desk tells it."""
+    teams = FakeDesk(name=TEAMS)
+    desks = {DESK: office.desk, TEAMS: teams}
+    there, office.courier = office.another("w2", desk=teams), office.another(others=desks)
+    old = await office.story.root()
+    await office.story.transfers(to_queue=QueueName("teams-desk"))
+    while await there.step():
+        await office.story.clock.advance(2)
+    await office.story.clock.advance(2)
+    await office.carry_all(4)
+    new = await office.story.root()
+
+    assert new in teams.messages
+    [left] = [part for message in office.desk.thread(old) for part in message.parts if "in a new thread" in part.text]
+    assert (left.link, left.link_desk, left.address) == (new, TEAMS, teams.address(new))
 
 
 async def test_customers_cannot_make_links(office: Office) -> None:

@@ -283,6 +283,10 @@ class SimDesk:
         await self._host.point("desk.find.after")
         return found
 
+    def address(self, root: RemoteRef) -> str:
+        """Nobody opens it."""
+        return ""
+
     async def whisper(self, thread: Thread, operator: OperatorId, sentence: str) -> None:
         """Nothing that matters."""
 

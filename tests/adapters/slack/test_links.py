@@ -1,5 +1,7 @@
 """A notice leads to another thread by an address that Slack itself would give."""
 
+from dataclasses import replace
+
 import aiohttp
 import pytest
 
@@ -7,7 +9,7 @@ from adapters.slack import render
 from adapters.slack.refs import permalink
 from bridge.capabilities import Part
 from bridge.conversation import Author, EntryKind, Role
-from bridge.ids import RemoteRef
+from bridge.ids import DeskName, RemoteRef
 from tests.adapters.slack.conftest import Stage
 from tests.adapters.slack.rig import key
 
@@ -46,6 +48,16 @@ def test_a_notice_carries_the_link() -> None:
     assert f"It goes on there. <{ADDRESS}|Open its thread>" in str(short.blocks)
     assert str(long.blocks).count(f"<{ADDRESS}|") == 1
     assert "archives" not in str(none.blocks)
+
+
+def test_a_thread_on_another_desk_is_linked_by_its_address() -> None:
+    """As that desk tells it, with nothing in it that ends the link; none where it does not know."""
+    elsewhere = replace(notice(), link_desk=DeskName("teams"), address="https://teams.microsoft.com/l/x?a=1&b=>2")
+    shown = str(render.post([elsewhere], workspace=TEAM).blocks)
+
+    assert "<https://teams.microsoft.com/l/x?a=1&amp;b=&gt;2|Open its thread>" in shown
+    assert "archives" not in shown
+    assert "Open" not in str(render.post([replace(elsewhere, address="")], workspace=TEAM).blocks)
 
 
 async def test_the_link_of_a_posted_notice_opens_the_thread(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """Lines, notices and transcripts as Teams gets them: the right form, whole, inert and small enough."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from adapters.teams.refs import root_ref
 from bridge.briefing import Transcript
 from bridge.capabilities import Part, fit
 from bridge.conversation import EntryKind, FileRef, Role
-from bridge.ids import FileId, OperatorId
+from bridge.ids import DeskName, FileId, OperatorId, RemoteRef
 from tests.adapters.teams.out_rig import link, texts, words
 from tests.contracts.desk_contract import line
 
@@ -139,6 +140,17 @@ def test_a_notice_links_to_another_thread() -> None:
     address = "https://teams.microsoft.com/l/message/19%3Aa%40thread.tacv2/17?tenantId=t1&groupId=g1&parentMessageId=17"
     assert f"[Open its thread]({address})" in made["text"]
     assert "Open" not in render.post(parts((Role.BRIDGE, "x"), link=root), replace(AROUND, tenant=""))["text"]
+
+
+def test_a_notice_links_to_a_thread_on_another_desk() -> None:
+    """By the address that the other desk tells; in a notice with buttons too."""
+    address = "https://harbour.slack.com/archives/C1/p2"
+    said = parts(
+        (Role.BRIDGE, "It goes on elsewhere."), link=RemoteRef("C1:2"), link_desk=DeskName("slack"), address=address
+    )
+    assert f"[Open its thread]({address})" in render.post(said, AROUND)["text"]
+    with_button = [replace(said[0], actions=("take_back",), handoff="h1")]
+    assert address in json.dumps(render.post(with_button, AROUND))
 
 
 def test_an_empty_line_is_not_nothing() -> None:
