@@ -50,7 +50,7 @@ demo: install ## the whole thing in one page, no accounts needed
 	@$(BIN)/handoff-bridge demo $(ARGS)
 
 test: install browser ## every test, on two cores; ARGS='-k name' chooses
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 check: install ## lint, form, types, import rules, and that the installed packages fit together
 	@$(BIN)/ruff check

@@ -13,7 +13,7 @@ FAIR = 0.2
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("fleet")
+@pytest.mark.xdist_group("storm")
 async def test_lines_over_eight_processes_arrive_once_in_order(tmp_path: Path, postgres_url: str) -> None:
     """Of 400 lines, each to any of eight processes, none is lost, doubled or out of its thread's order, and each
     process has had its share. (`make chaos` says 5,000.)

@@ -12,7 +12,7 @@ KILLS = 10
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("fleet")
+@pytest.mark.xdist_group("storm")
 async def test_ten_kills_lose_double_and_swap_nothing(tmp_path: Path) -> None:
     """Ten times kill -9 under faults: each acknowledged line is in its thread, each reply shown, once and in order."""
     result = await storm(tmp_path, KILLS)
@@ -23,7 +23,7 @@ async def test_ten_kills_lose_double_and_swap_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("fleet")
+@pytest.mark.xdist_group("storm")
 async def test_ten_kills_of_a_fleet_and_a_crash_of_its_database_lose_double_and_swap_nothing(tmp_path: Path) -> None:
     """Ten kills among three processes, PostgreSQL ended at once in between: each line arrives once, in order."""
     with Postgres(durable=True) as server:

@@ -22,7 +22,7 @@ from tests.journeys.test_edges import ONE_QUEUE
 from tests.journeys.world import Customer, Json, World, until
 from tests.postgres import Postgres
 
-pytestmark = pytest.mark.xdist_group("fleet")
+pytestmark = pytest.mark.xdist_group("storm")
 AN_HOUR_AHEAD = """
 import time
 now, now_ns = time.time, time.time_ns

@@ -215,10 +215,11 @@ async def early_answer(process: Process, receive: Receive, event: Event) -> Rece
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """What is wrong with it, and the words by which an oracle complains."""
+    """What is wrong with it, and the words by which an oracle complains, within so many worlds from the first."""
 
     made: Made
     caught_by: str
+    first: int = 1
     worlds: int = 12
     freezes: float = 0.12
 
@@ -226,18 +227,21 @@ class Mutant:
 MUTANTS = {
     "sends again blindly": Mutant(made=Made(courier=BlindCourier), caught_by="I11|I5|twice"),
     "takes unclear for delivered": Mutant(made=Made(courier=HopefulCourier), caught_by="I11|I5|card"),
-    "sends before it freezes": Mutant(made=Made(courier=EagerCourier), caught_by="I11|I5"),
+    "sends before it freezes": Mutant(made=Made(courier=EagerCourier), caught_by="I11|I5", first=4),
     "buries in silence": Mutant(made=Made(courier=SilentCourier), caught_by="nobody was told"),
     "looks too soon": Mutant(made=Made(grace_s=0.1), caught_by="I11|I5"),
     "forgets what it saw": Mutant(made=Made(store=lambda s: OverStore(s, Forgetful)), caught_by="doubled|I7"),
     "settles without its lease": Mutant(
-        made=Made(store=lambda s: OverStore(s, leaseless)), caught_by="I10|I11|I5", worlds=60, freezes=0.7
+        made=Made(store=lambda s: OverStore(s, leaseless)), caught_by="I10|I11|I5", first=50, worlds=60, freezes=0.7
     ),
     "sends out of order": Mutant(made=Made(store=lambda s: OverStore(s, Disordered)), caught_by="I10|I11|I13"),
     "leaves lost runs alone": Mutant(made=Made(store=lambda s: OverStore(s, Stopwatchless)), caught_by="I13"),
     "has no fence": Mutant(made=Made(switchboard=UnfencedSwitchboard), caught_by="I1"),
     "has a fence without an epoch": Mutant(
-        made=Made(switchboard=EpochlessSwitchboard, store=lambda s: OverStore(s, Stubborn)), caught_by="I1", worlds=80
+        made=Made(switchboard=EpochlessSwitchboard, store=lambda s: OverStore(s, Stubborn)),
+        caught_by="I1",
+        first=33,
+        worlds=80,
     ),
     "lets everybody speak": Mutant(made=Made(switchboard=LoudSwitchboard), caught_by="I8|I12"),
     "forgets where a window was": Mutant(made=Made(showing=LossyShowing), caught_by="I10|I13"),
