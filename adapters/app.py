@@ -182,6 +182,8 @@ def _join(settings: Settings, shelf: Shelf, agent: Agent | None) -> _Joined:
     there = desks.create(
         settings, engine=engine, store=store, files=kept, link=link, directory=house.directory, clock=clock
     )
+    if shelf.when_lost is not None:
+        shelf.when_lost(there.doubt)
     widget = directline.create(
         _directline(settings),
         site=site,

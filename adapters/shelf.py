@@ -27,6 +27,8 @@ class Shelf:
     shared: bool = False
     hints: Hints | None = None
     reports: tuple[Callable[[], Trouble | None], ...] = ()
+    when_lost: Callable[[Callable[[], None]], None] | None = None
+    """Lets this be called when the store turns out to have been away, though no unit failed; None: it cannot be."""
 
 
 async def open_shelf(settings: Settings, stack: contextlib.AsyncExitStack) -> Shelf:
@@ -55,4 +57,12 @@ async def open_shelf(settings: Settings, stack: contextlib.AsyncExitStack) -> Sh
     def hints_are_lost() -> Trouble | None:
         return Trouble(name="hints", says=hints.trouble, serves=True) if hints.trouble else None
 
-    return Shelf(store=store, files=kept, clock=clock, shared=True, hints=hints, reports=(clock_is_off, hints_are_lost))
+    return Shelf(
+        store=store,
+        files=kept,
+        clock=clock,
+        shared=True,
+        hints=hints,
+        reports=(clock_is_off, hints_are_lost),
+        when_lost=store.when_lost,
+    )

@@ -131,24 +131,24 @@ class CatchingUp:
         if root in self._waiting:
             self._waiting[root].gap = AGAIN
 
-    async def first_read(self, heard: wire.Heard) -> None:
-        """Return when the thread was read since the last gap, or when Slack takes long over that. Raises
-        StoreUnavailable.
+    async def first_read(self, heard: wire.Heard, handoff: Handoff | None) -> bool:
+        """Return when the thread was read since the last gap, or when Slack takes long over that: whether it had to be.
+        `handoff` is the thread's, as the store has just told it. Raises StoreUnavailable.
         """
         root = remote_ref(heard.channel, heard.root_ts)
         if self._is_stopped or not self._in_doubt(root, heard.root_ts):
-            return
+            return False
         reading = self._waiting.get(root)
         if reading is None:
-            handoff = await self._lookup.handoff_at(self._site, self._calls.settings.desk, root)
-            if handoff is None or handoff.state not in OPEN or not self._in_doubt(root, heard.root_ts):
-                return
-            reading = self._waiting.get(root) or self._reading(root, handoff)
+            if handoff is None or handoff.state not in OPEN:
+                return False
+            reading = self._reading(root, handoff)
         self._waiting.pop(root, None)
         self._waiting = {root: reading, **self._waiting}
         self._work()
         if self._rests_until - self._clock.now() < HOLD_S * 1000:
             await self._held_for(reading)
+        return True
 
     async def _held_for(self, reading: _Reading) -> None:
         """All who wait here go on in the same breath, so that `InOrder` sees them together.

@@ -30,8 +30,10 @@ MAX_FOREIGN = 10_000
 class FirstRead(Protocol):
     """Who reads a thread again before anything new from it is heard."""
 
-    async def first_read(self, heard: wire.Heard) -> None:
-        """Return when what was said before is heard, or it takes too long. Raises StoreUnavailable."""
+    async def first_read(self, heard: wire.Heard, handoff: Handoff | None) -> bool:
+        """Return when what was said before is heard, or it takes too long: whether that was to be waited for. Raises
+        StoreUnavailable.
+        """
         ...
 
     def missed(self, heard: wire.Heard) -> None:
@@ -84,23 +86,31 @@ class Hearing:
         self._reader = reader
 
     async def _news(self, happened: wire.Heard, me: wire.Me) -> None:
-        """Hear it after what was said before it. What could not be kept comes again, and must not come too late."""
+        """Hear it after what was said before it. What could not be kept comes again, and must not come too late.
+
+        The store is asked first: who asks it is told if it was away, and then the thread is in doubt.
+        """
         try:
-            if self._reader is not None:
-                await self._reader.first_read(happened)
-            await self.heard(happened, me)
+            root = remote_ref(happened.channel, happened.root_ts)
+            handoff = await self._lookup.handoff_at(self._site, self._desk.name, root)
+            waited = self._reader is not None and await self._reader.first_read(happened, handoff)
+            await self.heard(happened, me, None if waited else handoff)
         except Exception:
             if self._reader is not None:
                 self._reader.missed(happened)
             raise
 
-    async def heard(self, happened: wire.Heard, me: wire.Me) -> None:
-        """Handle one message, edit, deletion or echo, in its thread's turn. May be called again with the same."""
+    async def heard(self, happened: wire.Heard, me: wire.Me, known: Handoff | None = None) -> None:
+        """Handle one message, edit, deletion or echo, in its thread's turn. May be called again with the same. `known`:
+        the thread's handoff, if it was asked for a moment ago.
+        """
         if isinstance(happened, wire.OwnEcho):
             await self._echo(happened)
             return
         lane = f"{happened.channel}:{happened.root_ts}"
-        await self._order.run(lane, happened.ts, happened.at, happened.source, lambda: self._in_thread(happened, me))
+        await self._order.run(
+            lane, happened.ts, happened.at, happened.source, lambda: self._in_thread(happened, me, known)
+        )
 
     @property
     def busy(self) -> bool:
@@ -131,9 +141,9 @@ class Hearing:
             )
         )
 
-    async def _in_thread(self, happened: wire.Heard, me: wire.Me) -> None:
+    async def _in_thread(self, happened: wire.Heard, me: wire.Me, known: Handoff | None) -> None:
         root = remote_ref(happened.channel, happened.root_ts)
-        handoff = await self._lookup.handoff_at(self._site, self._desk.name, root)
+        handoff = known or await self._lookup.handoff_at(self._site, self._desk.name, root)
         if handoff is None:
             handoff = await self._unsettled(happened, me, root)
         if handoff is None:

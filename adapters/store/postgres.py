@@ -54,6 +54,7 @@ class PostgresStore:
         self.server = server
         self._writing: _Queue = SimpleQueue()
         self._reading: _Queue = SimpleQueue()
+        self._on_loss: Callable[[], None] = lambda: None
         statements, dialler = Statements(dialect()), Dialler(server)
         self._workers = [
             *(_Worker(f"store-writer-{i}", self._writing, dialler, statements) for i in range(writers)),
@@ -63,6 +64,13 @@ class PostgresStore:
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._look_after, name="store-watch", daemon=True)
         self._watch.start()
+
+    def when_lost(self, then: Callable[[], None]) -> None:
+        """Call this, in the loop, when a connection turns out to be dead: before the unit that found it is answered.
+
+        A unit that had not begun there runs on a new one, and nobody else learns that the database was away.
+        """
+        self._on_loss = then
 
     async def run(self, unit: Unit[T]) -> T:
         return await self._hand_over(self._writing, lambda worker: worker.keep(unit))
@@ -85,7 +93,7 @@ class PostgresStore:
             raise StoreUnavailable("the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        queue.put(_Handed(work=work, future=future, loop=loop))
+        queue.put(_Handed(work=work, future=future, loop=loop, on_loss=self._on_loss))
         return await future
 
     async def close(self) -> None:
@@ -115,6 +123,7 @@ class _Handed:
     work: "Callable[[_Worker], Any]"
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    on_loss: Callable[[], None]
 
 
 _Queue = SimpleQueue[_Handed | None]
@@ -127,6 +136,7 @@ class _Worker:
         self.queue, self._dialler, self._statements = queue, dialler, statements
         self._link: Link | None = None
         self._began_at: float | None = None
+        self._lost = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -158,8 +168,11 @@ class _Worker:
             except BaseException as raised:  # noqa: BLE001 -- it belongs to whoever handed the unit over
                 error = raised
             self._began_at = None
+            lost, self._lost = self._lost, False
             # A loop that is closed has nobody left who waits.
             with contextlib.suppress(RuntimeError):
+                if lost:
+                    handed.loop.call_soon_threadsafe(handed.on_loss)
                 handed.loop.call_soon_threadsafe(_tell, handed.future, result, error)
             del handed, result, error
         self._hang_up()
@@ -209,6 +222,7 @@ class _Worker:
                 raise StoreUnavailable(f"the database failed: {error}") from error
             finally:
                 if link.lost:
+                    self._lost = True
                     self._hang_up()
         raise StoreUnavailable(f"the database undid the unit {TRIES} times: {why}")
 

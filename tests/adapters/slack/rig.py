@@ -111,6 +111,8 @@ class Book:
 
     handoffs: list[Handoff] = field(default_factory=list)
     slow_s: float = 0.0
+    when_asked: Callable[[], None] = lambda: None
+    """Called by the next question for a thread: who asks may learn something."""
 
     async def handoff(self, site: SiteId, handoff: HandoffId) -> Handoff | None:
         await asyncio.sleep(self.slow_s)
@@ -120,6 +122,7 @@ class Book:
         return next((one for one in self.handoffs if one.ticket == ticket), None)
 
     async def handoff_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> Handoff | None:
+        self.when_asked()
         return next((one for one in self.handoffs if one.thread.root == root and one.thread.desk == desk), None)
 
     async def open_handoffs(self, site: SiteId, operator: OperatorId | None = None) -> list[Handoff]:

@@ -121,6 +121,22 @@ async def test_in_doubt_only_a_thread_with_news_is_read(stage: Stage) -> None:
     assert root_ts(quiet) not in read
 
 
+async def test_who_learns_of_a_loss_by_its_own_question_heeds_it(stage: Stage) -> None:
+    """A process that slept through a short outage is told when it asks the store for the thread of the next message:
+    what
+    another one heard and could not keep still comes first.
+    """
+    one = await stage.opened(opened_at=0)
+    await unheard(stage, one, "to another process")
+    stage.book.when_asked = stage.parts.catching_up.doubt
+    await stage.slack.say(DANA, "to this one", thread_ts=root_ts(one))
+    await until(lambda: texts(stage))
+    stage.book.when_asked = lambda: None
+
+    await until(lambda: len(texts(stage)) == 2)
+    assert texts(stage) == ["to another process", "to this one"]
+
+
 async def test_what_is_read_but_not_kept_yet_is_not_overtaken(stage: Stage) -> None:
     """However long it takes to keep what was read of a thread, news wait for it; and they wait together, so that the
     later of two that came first stays the later.

@@ -109,6 +109,22 @@ async def test_a_wire_that_broke_while_nobody_used_it_is_not_noticed(wire: Wire,
     assert await store.read(lambda tx: tx.conversation(SITE, C1, lock=False)) is None
 
 
+async def test_a_loss_that_no_unit_notices_is_told_before_the_unit_that_found_it(
+    wire: Wire, store: PostgresStore
+) -> None:
+    """The database may have been away for others: who asks it anything afterwards is told first, and once."""
+    told: list[str] = []
+    store.when_lost(lambda: told.append("lost"))
+    assert await store.run(remember("e1"))
+    assert told == []
+    wire.cut()
+
+    assert await store.run(remember("e2"))
+    told.append("answered")
+    assert await store.run(remember("e3"))
+    assert told == ["lost", "answered"]
+
+
 async def test_a_commit_whose_answer_is_lost_is_known_to_be_kept(wire: Wire, store: PostgresStore) -> None:
     """The server committed and could not say so: the caller gets its result, once, and nothing runs twice."""
     runs = []
