@@ -137,7 +137,7 @@ def _collect_garbage_from_here_on() -> None:
         gc.freeze()
         # Each line makes hundreds of objects that live as long as it does. The usual 700 look at them while most are
         # still in use, and move them on to where looking takes longest.
-        gc.set_threshold(10_000, 20, 50)
+        gc.set_threshold(5_000, 20, 50)
         gc.enable()
 
 
