@@ -20,7 +20,7 @@ from bridge.ids import ConversationId, Millis, SiteId
 
 DAY_S = 86_400
 LEEWAY_S = 60
-MAX_KEPT = 4096
+MAX_KEPT = 512
 """Tokens whose signature need not be checked again: those of customers who are typing now."""
 _ALGORITHM = "HS256"
 
