@@ -1,8 +1,12 @@
 """Which Chromium the tests drive. Run as a module, it prints the path or says what to do."""
 
+import contextlib
 import shutil
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+from playwright.async_api import Browser, async_playwright
 
 from tests.settings import TestSettings
 
@@ -45,6 +49,16 @@ def find(settings: TestSettings) -> Path:
         if candidate.is_file():
             return candidate
     raise NoBrowserError(NoBrowserError.__doc__)
+
+
+@contextlib.asynccontextmanager
+async def launched(settings: TestSettings) -> AsyncIterator[Browser]:
+    """Run one for as long as the context lasts. Raises NoBrowserError."""
+    executable = find(settings)
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        yield started
+        await started.close()
 
 
 if __name__ == "__main__":

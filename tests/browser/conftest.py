@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from tests.browser import chromium
 from tests.settings import CACHE, TestSettings
@@ -13,11 +13,8 @@ from tests.settings import CACHE, TestSettings
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """A Chromium of its own, so that one test's crash is no other test's."""
-    executable = chromium.find(TestSettings())
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=executable, args=list(chromium.ARGUMENTS))
+    async with chromium.launched(TestSettings()) as started:
         yield started
-        await started.close()
 
 
 @pytest.fixture

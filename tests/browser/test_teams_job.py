@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from adapters.sandbox.teams.people import BOT_NAME
 from adapters.web import webchat_bundle
@@ -116,11 +116,8 @@ class Scene:
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for all stories; each has contexts of its own."""
     expect.set_options(timeout=15_000)
-    async with async_playwright() as playwright:
-        executable = chromium.find(TestSettings())
-        started = await playwright.chromium.launch(executable_path=executable, args=list(chromium.ARGUMENTS))
+    async with chromium.launched(TestSettings()) as started:
         yield started
-        await started.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

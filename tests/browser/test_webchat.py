@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, FilePayload, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Page, Request, expect
 
 from adapters.web import webchat_bundle
 from bridge.conversation import EntryKind, Role
@@ -150,11 +150,8 @@ def is_message(request: Request) -> bool:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for all tests here: each has a context of its own, and half their time would go into starts."""
-    async with async_playwright() as playwright:
-        executable = chromium.find(TestSettings())
-        started = await playwright.chromium.launch(executable_path=executable, args=list(chromium.ARGUMENTS))
+    async with chromium.launched(TestSettings()) as started:
         yield started
-        await started.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
