@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.conversation import CUSTOMER_SEES, Audience, Conversation, Entry, EntryKind, Handoff, HandoffState, Role
+from bridge.conversation import (
+    CUSTOMER_SEES,
+    OPEN_STATES,
+    Audience,
+    Conversation,
+    Entry,
+    EntryKind,
+    Handoff,
+    HandoffState,
+    Role,
+)
 from bridge.envelope import Reason, ReturnOutcome
 from bridge.ids import HandoffId, Millis, Ticket
 
@@ -70,6 +80,9 @@ class Card:
     follows
     in the thread.
     """
+    presence_line: str = ""
+    """Whether the customer has the chat on the screen, "" where that is not known; `away_since` goes with it."""
+    away_since: Millis | None = None
     again: bool = False
     """It may stand there already, with a thread of its own: it is posted once more where nobody can look."""
 
@@ -152,6 +165,8 @@ _ACTIONS = {
     HandoffState.WITHDRAWN: ("reopen",),
     HandoffState.CLOSED: ("reopen",),
 }
+HERE_LINE = "On the customer's screen: what is sent shows at once."
+AWAY_LINE = "Customer away: what is sent shows when they come back. Last seen"
 _AUDIENCES = {
     "owner": "Only the owner's replies in this thread go to the customer.",
     "anyone-in-queue": "Replies of every operator of this queue go to the customer.",
@@ -170,8 +185,12 @@ def card(
     queue_label: str,
     previous: Ticket | None = None,
     last_words: str = "",
+    on_screen: bool | None = None,
+    seen_at: Millis | None = None,
 ) -> Card:
-    """Return the card of a handoff as it stands now."""
+    """Return the card of a handoff as it stands now. `on_screen`: whether its customer has the chat before them; None:
+    that is not known; `seen_at` is when they had it last.
+    """
     envelope, customer = handoff.envelope, conversation.customer
     claims = envelope.customer
     name = handoff.operator.name if handoff.operator else "the bridge"
@@ -186,6 +205,7 @@ def card(
             **claims.attributes,
         }
     )
+    on_screen = on_screen if handoff.state in OPEN_STATES else None
     waiting_note = " Replies before that stay among colleagues." if handoff.state is HandoffState.WAITING else ""
     return Card(
         handoff=handoff.id,
@@ -214,6 +234,8 @@ def card(
         problems=handoff.problems,
         previous=previous,
         actions=_ACTIONS[handoff.state],
+        presence_line="" if on_screen is None else HERE_LINE if on_screen else AWAY_LINE,
+        away_since=seen_at if on_screen is False else None,
         last_words="" if f'"{_flat(last_words)}"' in _flat(envelope.summary) else last_words,
     )
 
@@ -225,7 +247,12 @@ def _flat(text: str) -> str:
 def moved(old: Card, queue: str) -> Card:
     """Return the card for a thread that the handoff has left."""
     return replace(
-        old, state_line=f"Moved to {queue}", actions=(), audience_line="Nothing in this thread goes to the customer."
+        old,
+        state_line=f"Moved to {queue}",
+        actions=(),
+        audience_line="Nothing in this thread goes to the customer.",
+        presence_line="",
+        away_since=None,
     )
 
 

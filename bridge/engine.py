@@ -19,6 +19,7 @@ from bridge.lookup import StoreLookup
 from bridge.meters import Meter, unmetered
 from bridge.pacing import Pace
 from bridge.ports import Agent, Clock, Desk
+from bridge.presence import PresenceWatch
 from bridge.retention import Retention
 from bridge.showing import Showing
 from bridge.storage import Changed, Store
@@ -82,7 +83,7 @@ class Engine:
         self.switchboard = Switchboard(
             store=parts.store, clock=parts.clock, house=parts.house, on_change=self.changed, meter=parts.meter
         )
-        self.lookup = StoreLookup(parts.store, parts.house.directory)
+        self.lookup = StoreLookup(parts.store, parts.house.directory, parts.clock)
         self.showing = Showing(store=parts.store, clock=parts.clock)
         self.turns = Turns(
             store=parts.store,
@@ -93,6 +94,9 @@ class Engine:
             triggers=parts.house.triggers,
             meter=parts.meter,
             on_change=self.changed,
+        )
+        self._presence = PresenceWatch(
+            attendance=self.showing.attendance, store=parts.store, clock=parts.clock, receive=self._deliver
         )
         self.timers = Timers(store=parts.store, clock=parts.clock, receive=self._deliver)
         self._retention = Retention(store=parts.store, clock=parts.clock)
@@ -168,6 +172,7 @@ class Engine:
             self.showing.run(),
             self.turns.run(),
             self.timers.run(),
+            self._presence.run(),
             self._retaining.keep(self._retention.run),
             *(courier.run() for courier in self._couriers),
         ]
@@ -214,6 +219,7 @@ class Engine:
         await self.drain()
         self._closed = True
         await self.timers.stop()
+        await self._presence.stop()
         await self.showing.stop()
         for courier in self._couriers:
             await courier.stop()

@@ -6,6 +6,7 @@ from bridge.briefing import Card
 from bridge.conversation import Conversation, Handoff
 from bridge.ids import ConversationId, DeskName, HandoffId, OperatorId, RemoteRef, SiteId, Ticket
 from bridge.parcels import card_of
+from bridge.ports import Clock
 from bridge.routing import Directory
 from bridge.storage import Store, Tx
 
@@ -16,9 +17,9 @@ ALL = 1_000_000
 class StoreLookup:
     """Implements `ports.Lookup` on the store."""
 
-    def __init__(self, store: Store, directory: Directory) -> None:
-        """Take the store and the queues."""
-        self._store = store
+    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
+        """Take the store, the queues and the time."""
+        self._store, self._clock = store, clock
         self._directory = directory
 
     async def handoff(self, site: SiteId, handoff: HandoffId) -> Handoff | None:
@@ -44,6 +45,7 @@ class StoreLookup:
 
     async def card(self, site: SiteId, handoff: HandoffId) -> Card | None:
         """Return the card of a handoff as it stands now."""
+        now = self._clock.now()
 
         def unit(tx: Tx) -> Card | None:
             found = tx.handoff(site, handoff)
@@ -52,7 +54,7 @@ class StoreLookup:
                 return None
             queue = self._directory.queue(found.queue)
             label = queue.label if queue else found.queue
-            return card_of(tx, found, conversation, label)
+            return card_of(tx, found, conversation, label, now)
 
         return await self._store.read(unit)
 

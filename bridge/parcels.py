@@ -21,6 +21,18 @@ LINK_WITHIN_MS = 5000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What a card tells besides its handoff: the ticket before it, what the customer said last before it, and when they
+    had the chat on the screen, as far as that is known.
+    """
+
+    previous: Ticket | None = None
+    last_words: str = ""
+    on_screen: bool | None = None
+    seen_at: Millis | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Parcel:
     """`parts` are those of all POSTs; `target` is the post that an EDIT or DELETE changes."""
 
@@ -32,8 +44,8 @@ class Parcel:
     parts: tuple[Part, ...] = ()
     target: RemoteRef | None = None
     transcript: briefing.Transcript | None = None
-    previous: Ticket | None = None
-    last_words: str = ""
+    around: Around = Around()
+    """Of a CARD."""
     is_blind: bool = False
     """Whether it makes a message that nobody can look for."""
     too_early: bool = False
@@ -68,9 +80,7 @@ class Parcel:
     def card(self, labels: Mapping[str, str]) -> briefing.Card:
         """Return the card as it is now, or what becomes of it in a thread that the handoff has left."""
         label = labels.get(self.handoff.queue, self.handoff.queue)
-        card = briefing.card(
-            self.handoff, self.conversation, queue_label=label, previous=self.previous, last_words=self.last_words
-        )
+        card = _card(self.handoff, self.conversation, label, self.around)
         card = replace(card, again=self.is_blind and _may_be_there(self.head))
         here = self.handoff.thread.ordinal == self.claim.thread.ordinal
         return card if here else briefing.moved(card, label)
@@ -130,22 +140,38 @@ def pack(tx: Tx, claim: Claim, limits: Capabilities, now: Millis) -> Parcel:
     if head.kind in (OutKind.EDIT, OutKind.DELETE) and head.n is not None:
         return replace(parcel, target=_posted_as(tx, claim, entries.get(head.n)))
     if head.kind is OutKind.CARD:
-        ticket, words = _around(tx, handoff)
-        return replace(parcel, previous=ticket, last_words=words)
+        return replace(parcel, around=_around(tx, handoff, now))
     return parcel
 
 
-def _around(tx: Tx, handoff: Handoff) -> tuple[Ticket | None, str]:
-    """Return the ticket of the handoff before this one, and what the customer said last before it began."""
+def _around(tx: Tx, handoff: Handoff, now: Millis) -> Around:
+    """Read what a card tells besides its handoff."""
     before = tx.last_entries(handoff.site, handoff.conversation, before_n=handoff.first_n, limit=LOOK_BACK)
     previous = tx.handoff(handoff.site, handoff.previous) if handoff.previous else None
-    return previous.ticket if previous else None, briefing.last_words(before)
+    seen = tx.presences(handoff.site, [handoff.id]).get(handoff.id)
+    return Around(
+        previous=previous.ticket if previous else None,
+        last_words=briefing.last_words(before),
+        on_screen=seen.until >= now if seen else None,
+        seen_at=seen.seen_at if seen else None,
+    )
 
 
-def card_of(tx: Tx, handoff: Handoff, conversation: Conversation, queue_label: str) -> briefing.Card:
+def card_of(tx: Tx, handoff: Handoff, conversation: Conversation, queue_label: str, now: Millis) -> briefing.Card:
     """Return the card of a handoff as it stands now."""
-    ticket, words = _around(tx, handoff)
-    return briefing.card(handoff, conversation, queue_label=queue_label, previous=ticket, last_words=words)
+    return _card(handoff, conversation, queue_label, _around(tx, handoff, now))
+
+
+def _card(handoff: Handoff, conversation: Conversation, queue_label: str, around: Around) -> briefing.Card:
+    return briefing.card(
+        handoff,
+        conversation,
+        queue_label=queue_label,
+        previous=around.previous,
+        last_words=around.last_words,
+        on_screen=around.on_screen,
+        seen_at=around.seen_at,
+    )
 
 
 def _entries(tx: Tx, claim: Claim) -> dict[int, Entry]:

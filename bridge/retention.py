@@ -1,4 +1,4 @@
-"""What is forgotten in time: the sources by which repeats are known."""
+"""What is forgotten in time: the sources by which repeats are known, and when customers were seen last."""
 
 from bridge import log as logs
 from bridge.errors import StoreUnavailable
@@ -37,6 +37,7 @@ class Retention:
     async def step(self) -> int:
         """Forget all that is old now, in portions; return how many. Raises StoreUnavailable."""
         before, forgotten = Millis(self._clock.now() - SOURCES_KEPT_MS), 0
+        await self._store.run(lambda tx: tx.forget_presences(before))
         while True:
             portion = await self._store.run(lambda tx: tx.forget_sources(before, PORTION))
             forgotten += portion

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.ids import ChannelId, ConversationId, DeskName, Millis, SiteId, TurnId
+from bridge.ids import ChannelId, ConversationId, DeskName, HandoffId, Millis, SiteId, TurnId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +16,30 @@ class Head:
     next_n: int
     epoch: int
     stream: tuple[TurnId, int, int] | None = None
+
+
+HERE, AWAY = "here", "away"
+PRESENCE_MS = 30_000
+"""So long a customer who was seen on a screen counts as there: a page that is loaded anew, a phone that changes its
+network, a process that is replaced are no absence.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Presence:
+    """Until when the customer of a handoff counts as having the chat on the screen: `PRESENCE_MS` after they were seen
+    last. `told` is what the card was last brought up to date with: HERE, AWAY, or "" for nothing yet.
+    """
+
+    site: SiteId
+    handoff: HandoffId
+    until: Millis
+    told: str = ""
+
+    @property
+    def seen_at(self) -> Millis:
+        """When they were seen last."""
+        return Millis(self.until - PRESENCE_MS)
 
 
 class SharedTx(Protocol):
@@ -31,6 +55,26 @@ class SharedTx(Protocol):
 
     def heads(self, site: SiteId, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
         """Return where these stand, in one statement; those that do not exist are left out."""
+        ...
+
+    def keep_presence(self, site: SiteId, handoffs: Sequence[HandoffId], until: Millis) -> None:
+        """The customers of these have the chat on the screen, at least until then. Never shortens what is known."""
+        ...
+
+    def presences(self, site: SiteId, handoffs: Sequence[HandoffId]) -> Mapping[HandoffId, Presence]:
+        """Return what is known of these; one whose customer was never seen on a screen is left out."""
+        ...
+
+    def note_presence(self, site: SiteId, handoff: HandoffId, told: str) -> None:
+        """Keep what the card was brought up to date with. Nothing is kept of one that is not known."""
+        ...
+
+    def lapsed_presences(self, now: Millis, limit: int = 100) -> Sequence[Presence]:
+        """Return those of all sites that were told as here and are over, the longest first."""
+        ...
+
+    def forget_presences(self, before: Millis) -> int:
+        """Forget those that were over by then; return how many."""
         ...
 
     def channel_loads(self, site: SiteId, desk: DeskName) -> Mapping[ChannelId, int]:

@@ -19,6 +19,7 @@ from bridge.conversation import CUSTOMER_SEES, Conversation, Entry, State, Strea
 from bridge.errors import StoreUnavailable
 from bridge.ids import ConversationId, DeskName, SiteId
 from bridge.ports import Clock, Desk, Ended, Shown, Viewer
+from bridge.presence import Attendance
 from bridge.sharing import Head
 from bridge.storage import Changed, Store, Tx
 
@@ -86,6 +87,7 @@ class Showing:
         self._windows: dict[_Key, list[_Window]] = defaultdict(list)
         self._heads: dict[_Key, Head] = {}
         self._dirty: dict[_Key, None] = {}
+        self.attendance = Attendance()
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -111,6 +113,7 @@ class Showing:
         if not windows:
             self._windows.pop(key, None)
             self._heads.pop(key, None)
+            self.attendance.left(key)
         if window.showing is not None:
             window.showing.cancel()
 
@@ -157,15 +160,19 @@ class Showing:
     async def read(self, site: SiteId, conversation: ConversationId, after_n: int, limit: int = 200) -> Shown | None:
         """Return what a poll shows. None: no such conversation."""
 
-        def unit(tx: Tx) -> Shown | None:
+        def unit(tx: Tx) -> tuple[Conversation, Shown] | None:
             row = tx.conversation(site, conversation, lock=False)
             if row is None:
                 return None
             entries = _visible(tx, row, after_n, limit)
             stream = _shown(tx.stream(site, conversation), row)
-            return Shown(entries=entries, streams=(stream,) if stream else (), epoch=row.epoch)
+            return row, Shown(entries=entries, streams=(stream,) if stream else (), epoch=row.epoch)
 
-        return await self._store.read(unit)
+        found = await self._store.read(unit)
+        if found is None:
+            return None
+        self.attendance.saw(found[0], stays=(site, conversation) in self._windows)
+        return found[1]
 
     async def typed(self, site: SiteId, conversation: ConversationId) -> None:
         """The customer is typing: tell the thread, if people own the conversation."""
@@ -283,6 +290,7 @@ class Showing:
         row, entries, written = news
         mark = (written.turn, written.attempt, written.seq) if written else None
         self._heads[key] = Head(next_n=row.next_n, epoch=row.epoch, stream=mark)
+        self.attendance.saw(row, stays=True)
         stream = _shown(written, row)
         more = len(entries) == PAGE
         # One that came meanwhile and is further back was marked when it came.

@@ -64,6 +64,10 @@ def _state(shown: Card) -> list[Json]:
     out = [blocks.section(blocks.mrkdwn(line))]
     if shown.state in OPEN_STATES:
         out.append(blocks.context([blocks.plain(shown.audience_line, blocks.MAX_CONTEXT_CHARS)]))
+    if shown.presence_line:
+        since = f" {render.clock(shown.away_since)}" if shown.away_since is not None else ""
+        sign = "👀" if shown.away_since is None else "💤"
+        out.append(blocks.context([blocks.mrkdwn(f"{sign} {rich.escape(shown.presence_line)}{since}")]))
     return out
 
 

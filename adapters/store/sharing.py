@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam as b
-from sqlalchemy import cast, delete, func, literal_column, or_, select, text
+from sqlalchemy import cast, delete, func, literal_column, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from adapters.store.prepared import PerDialect, PerName, Session
+from adapters.store.prepared import PerDialect, PerName, Row, Session
 from adapters.store.tables import CONVERSATION, DESK_FACT, HANDOFF, INBOX, LANE, LEASE, STREAM
-from bridge.ids import ChannelId, ConversationId, DeskName, Millis, SiteId, TurnId
-from bridge.sharing import Head
+from bridge.ids import ChannelId, ConversationId, DeskName, HandoffId, Millis, SiteId, TurnId
+from bridge.sharing import HERE, Head, Presence
 
 _L = LEASE.c
 _HOLD = PerDialect(
@@ -31,6 +31,34 @@ _IDS = {
     "sqlite": select(func.json_each(b("ids")).table_valued("value").c.value),
     "postgresql": select(func.jsonb_array_elements_text(cast(b("ids"), JSONB)).column_valued()),
 }
+# Whoever shows a chat to its customer holds a lease of this name on the open handoff; several processes may. Its owner
+# is what the handoff's card was told of it.
+_WINDOW = "window:"
+_IS_WINDOW = text(f"lease.name LIKE '{_WINDOW}%'")
+_KEEP = PerDialect(
+    lambda insert: (
+        insert(LEASE)
+        .values(site=b("site"), name=b("name"), owner=b("owner"), until=b("until"))
+        .on_conflict_do_update(
+            index_elements=["site", "name"],
+            set_={"until": insert(LEASE).excluded.until},
+            where=_L.until < insert(LEASE).excluded.until,
+        )
+    )
+)
+_PRESENCE = (_L.site, _L.name, _L.owner, _L.until)
+_PRESENCES = PerName(
+    **{name: select(*_PRESENCE).where(_L.site == b("site"), _L.name.in_(names)) for name, names in _IDS.items()}
+)
+_LAPSED = (
+    select(*_PRESENCE)
+    .where(_IS_WINDOW, text(f"lease.owner = '{HERE}'"), _L.until < b("now"))
+    .order_by(_L.until)
+    .limit(b("most"))
+)
+_NOTE = update(LEASE).values(owner=b("v_owner")).where(_L.site == b("w_site"), _L.name == b("w_name"))
+_FORGET_WINDOWS = delete(LEASE).where(_IS_WINDOW, _L.until < b("before"))
+
 _C, _S = CONVERSATION.c, STREAM.c
 _HEADS = {
     name: select(_C.id, _C.next_n, _C.epoch, _S.turn, _S.attempt, _S.seq)
@@ -86,6 +114,25 @@ class SharingUnits(Session):
             for row in found
         }
 
+    def keep_presence(self, site: SiteId, handoffs: Sequence[HandoffId], until: Millis) -> None:
+        # In one order in all processes: two that lock the same rows in another one would deadlock.
+        names = sorted(f"{_WINDOW}{handoff}" for handoff in handoffs)
+        if names:
+            self._change_each(_KEEP, [{"site": site, "name": name, "owner": "", "until": until} for name in names])
+
+    def presences(self, site: SiteId, handoffs: Sequence[HandoffId]) -> Mapping[HandoffId, Presence]:
+        names = json.dumps([f"{_WINDOW}{handoff}" for handoff in handoffs])
+        return {found.handoff: found for found in map(_presence, self._all(_PRESENCES, site=site, ids=names))}
+
+    def note_presence(self, site: SiteId, handoff: HandoffId, told: str) -> None:
+        self._write(_NOTE, w_site=site, w_name=f"{_WINDOW}{handoff}", v_owner=told)
+
+    def lapsed_presences(self, now: Millis, limit: int = 100) -> Sequence[Presence]:
+        return [_presence(row) for row in self._all(_LAPSED, now=now, most=limit)]
+
+    def forget_presences(self, before: Millis) -> int:
+        return self._change(_FORGET_WINDOWS, before=before)
+
     def channel_loads(self, site: SiteId, desk: DeskName) -> Mapping[ChannelId, int]:
         return {ChannelId(row[0]): int(row[1]) for row in self._all(_LOADS, site=site, desk=desk)}
 
@@ -100,3 +147,9 @@ class SharingUnits(Session):
 
     def desk_facts(self, site: SiteId, desk: DeskName) -> Mapping[str, str]:
         return {str(row[0]): str(row[1]) for row in self._all(_FACTS, site=site, desk=desk)}
+
+
+def _presence(row: Row) -> Presence:
+    site, name, told, until = row
+    handoff = HandoffId(name.removeprefix(_WINDOW))
+    return Presence(site=SiteId(site), handoff=handoff, until=Millis(until), told=told)

@@ -227,7 +227,8 @@ CHANNEL = Table(
     sqlite_with_rowid=False,
 )
 
-# What one process at a time does for all of them.
+# What one process at a time does for all of them; and `window:<handoff>`, by which processes know of each other that
+# they show a chat to its customer (see `sharing.py`).
 LEASE = Table(
     "lease",
     METADATA,

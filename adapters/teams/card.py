@@ -118,9 +118,18 @@ def _state(shown: Card, entities: list[Json], *, hears_all: bool) -> list[Json]:
         out = [text.rich([Leaf(f"{mark} "), Leaf(text.label(shown.state_line, 300), bold=True)])]
     if shown.state in OPEN_STATES:
         out.append(text.rich([Leaf(shown.audience_line)], isSubtle=True, size="Small"))
+        if shown.presence_line:
+            out.append(_presence(shown))
         if not hears_all and shown.actions:
             out.append(text.rich([Leaf(f"@ {MENTION_ONLY}")], isSubtle=True, size="Small"))
     return out
+
+
+def _presence(shown: Card) -> Json:
+    since = f" {render.clock(shown.away_since)}" if shown.away_since is not None else ""
+    sign = "👀" if shown.away_since is None else "💤"
+    words = f"{sign} {shown.presence_line}{since}"
+    return {"type": "TextBlock", "text": words, "wrap": True, "isSubtle": True, "size": "Small"}
 
 
 def _story(shown: Card, room: _Room) -> list[Json]:

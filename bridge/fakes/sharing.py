@@ -1,11 +1,12 @@
 """What processes share, in memory."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bridge.conversation import OPEN_STATES
 from bridge.fakes.lanes import LaneUnits
-from bridge.ids import ChannelId, ConversationId, DeskName, Millis, SiteId
-from bridge.sharing import Head
+from bridge.ids import ChannelId, ConversationId, DeskName, HandoffId, Millis, SiteId
+from bridge.sharing import HERE, Head, Presence
 
 
 class SharingUnits(LaneUnits):
@@ -31,6 +32,31 @@ class SharingUnits(LaneUnits):
                 mark = None if stream is None else (stream.turn, stream.attempt, stream.seq)
                 found[conversation] = Head(next_n=row.next_n, epoch=row.epoch, stream=mark)
         return found
+
+    def keep_presence(self, site: SiteId, handoffs: Sequence[HandoffId], until: Millis) -> None:
+        for handoff in handoffs:
+            was = self._tables.presences.get((site, handoff), Presence(site=site, handoff=handoff, until=until))
+            now = replace(was, until=max(was.until, until))
+            self._journal.put(self._tables.presences, (site, handoff), now)
+
+    def presences(self, site: SiteId, handoffs: Sequence[HandoffId]) -> Mapping[HandoffId, Presence]:
+        known = self._tables.presences
+        return {handoff: known[site, handoff] for handoff in handoffs if (site, handoff) in known}
+
+    def note_presence(self, site: SiteId, handoff: HandoffId, told: str) -> None:
+        was = self._tables.presences.get((site, handoff))
+        if was is not None:
+            self._journal.put(self._tables.presences, (site, handoff), replace(was, told=told))
+
+    def lapsed_presences(self, now: Millis, limit: int = 100) -> Sequence[Presence]:
+        over = [one for one in self._tables.presences.values() if one.told == HERE and one.until < now]
+        return sorted(over, key=lambda one: one.until)[:limit]
+
+    def forget_presences(self, before: Millis) -> int:
+        old = [key for key, one in self._tables.presences.items() if one.until < before]
+        for key in old:
+            self._journal.drop(self._tables.presences, key)
+        return len(old)
 
     def channel_loads(self, site: SiteId, desk: DeskName) -> Mapping[ChannelId, int]:
         loads: dict[ChannelId, int] = {}

@@ -9,6 +9,7 @@ from bridge.conversation import Conversation, Entry, FileRef, Handoff, Stream, T
 from bridge.errors import StoreUnavailable
 from bridge.ids import RemoteRef
 from bridge.pacing import offered
+from bridge.sharing import Presence
 from bridge.storage import Out, OutState
 
 K = TypeVar("K")
@@ -82,6 +83,7 @@ class Tables:
     timers: dict[tuple[str, str, str], int] = field(default_factory=dict)
     files: dict[tuple[str, str], tuple[FileRef, str]] = field(default_factory=dict)
     leases: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    presences: dict[tuple[str, str], Presence] = field(default_factory=dict)
     desk_facts: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
 

@@ -111,6 +111,20 @@ def test_the_card_says_who_hears_a_reply(rule: str) -> None:
     assert waiting.audience_line != taken.audience_line
 
 
+@pytest.mark.parametrize("state", list(HandoffState))
+@pytest.mark.parametrize("on_screen", [True, False, None])
+def test_the_card_says_who_is_there_while_it_is_open(state: HandoffState, on_screen: bool | None) -> None:
+    """On the customer's screen, or away since when; nothing where nobody knows, or where nobody answers any more."""
+    one = handoff(state=state, operator=DANA)
+    card = briefing.card(one, ROW, queue_label="Support", on_screen=on_screen, seen_at=Millis(7))
+    is_open = state in (HandoffState.WAITING, HandoffState.HUMAN)
+
+    line = {True: briefing.HERE_LINE, False: briefing.AWAY_LINE, None: ""}[on_screen]
+    assert card.presence_line == (line if is_open else "")
+    assert card.away_since == (7 if is_open and on_screen is False else None)
+    assert (briefing.moved(card, "Billing").presence_line, briefing.moved(card, "Billing").away_since) == ("", None)
+
+
 def test_the_last_words_are_the_customers_own() -> None:
     """What the customer said last, as it stands after edits, whoever spoke after them; nothing of what was deleted."""
     edit = entry(4, "now in words", kind=EntryKind.EDIT, target=3)

@@ -39,7 +39,7 @@ class Archive:
     def __init__(self, story: Story) -> None:
         self.story = story
         self.queues: Sequence[tuple[str, str]] = [(queue.name, queue.label) for queue in story.house.directory.queues]
-        self.lookup: Lookup = StoreLookup(story.store, story.house.directory)
+        self.lookup: Lookup = StoreLookup(story.store, story.house.directory, story.clock)
 
     async def handoffs(self) -> list[Handoff]:
         ids = [row.handoff for row in await self.conversations() if row.handoff]

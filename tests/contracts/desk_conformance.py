@@ -12,6 +12,7 @@ the supervisor may take over; guest, outsider and bot may nothing.
 - lines meanwhile, withdrawal, ladder, unreachable desk, agent too late: thread; card; asked, told, given back; truth
 - the customer's words, hostile, long, late: inert; split and whole; "written 7 s ago"; an envelope at its limits:
   summary and question whole
+- the page open, closed for a while, open again: the card says so
 
 `Owning`: who has it.
 - first taker, second, several at once, supervisor: mention, card, joined; refused with the name; both told

@@ -15,10 +15,11 @@ import aiohttp
 from adapters.app import Bridge, serving
 from adapters.clock import SystemClock
 from bridge.conversation import TurnKind
-from bridge.ids import ConversationId, Millis, SiteId
+from bridge.ids import ConversationId, HandoffId, Millis, SiteId
 from bridge.pacing import Pace
 from bridge.ports import AgentReply, AgentTurn, Done, Message
 from bridge.settings import load
+from bridge.sharing import PRESENCE_MS
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
@@ -130,7 +131,18 @@ class Chat:
             assert answer.status in {200, 201}, await answer.text()
             started = await answer.json()
         self.conversation = ConversationId(started["conversationId"])
-        socket = await self._http.ws_connect(started["streamUrl"])
+        await self._connect(started["streamUrl"])
+
+    async def come_back(self) -> None:
+        """Open the page again, after it was left: the same conversation, from its beginning."""
+        self._shown.clear()
+        url = f"{self._base}/conversations/{self.conversation}"
+        async with self._http.get(url, headers=self._auth()) as answer:
+            assert answer.status == 200, await answer.text()
+            await self._connect((await answer.json())["streamUrl"])
+
+    async def _connect(self, stream_url: str) -> None:
+        socket = await self._http.ws_connect(stream_url)
         self._reader = asyncio.create_task(self._read(socket))
 
     async def close(self) -> None:
@@ -267,6 +279,17 @@ class House:
         """Let this time pass, once nothing is under way."""
         await self.quiet()
         self.clock.leap(seconds)
+
+    async def deserted(self, handoff: HandoffId) -> None:
+        """Let so much time pass after its customer closed the page that they count as away."""
+        attendance = self.bridge.engine.showing.attendance
+
+        async def nobody() -> bool:
+            return handoff not in attendance.present().get(SITE, ())
+
+        await until(nobody, what="the page is still open")
+        await self.leap(PRESENCE_MS / 1000 + 1)
+        attendance.arrived.set()
 
     async def close(self) -> None:
         """Let the customers go."""

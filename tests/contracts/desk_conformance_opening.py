@@ -68,6 +68,26 @@ class Opening:
         assert card.buttons == ("Take it", "Return to AI", "Transfer", "Close")
         await talk.take()
 
+    async def test_the_card_says_whether_the_customer_is_there(self, house: House, room: Room) -> None:
+        """On the customer's screen while the page is open; away, and since when, once it was closed for a while."""
+        talk = await new_talk(house, room)
+        await talk.taken()
+        await talk.card_says("On the customer's screen: what is sent shows at once.")
+        await talk.chat.close()
+        await house.deserted((await talk.handoff()).id)
+        away = await talk.card_says("Customer away: what is sent shows when they come back. Last seen ")
+        assert "On the customer's screen" not in away.text
+        assert away.buttons == ("Return to AI", "Transfer", "Release", "Close")
+        await talk.say(OWNER, "It is all settled.")
+        await house.quiet()
+        await talk.chat.come_back()
+        await talk.chat.sees("It is all settled.")
+        await talk.card_says("On the customer's screen")
+        await talk.card_says_no("Customer away")
+        await talk.press(OWNER, "Release")
+        await talk.card_says("Waiting for somebody to take it")
+        await talk.card_says("On the customer's screen")
+
     async def test_each_reason_stands_on_the_card_in_words(self, house: House, room: Room) -> None:
         """Whatever the reason, the operator reads it in words; one that nobody knows is shown as it was given."""
         named = [reason for reason in Reason if reason is not Reason.OPERATOR_TAKEOVER]

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from bridge.conversation import HandoffState, Thread
 from bridge.effects import OutKind
-from bridge.ids import ChannelId, ConversationId, DeskName, OutKey, RemoteRef, SourceId, TurnId
-from bridge.sharing import Head
+from bridge.ids import ChannelId, ConversationId, DeskName, HandoffId, OutKey, RemoteRef, SourceId, TurnId
+from bridge.sharing import Head, Presence
 from bridge.storage import Claim, Out, Store, Tx
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import DESK, LEASE_MS, OTHER_SITE, SITE, T0, at
@@ -68,6 +68,53 @@ class SharingContract:
         }
         assert await store.read(lambda tx: tx.heads(OTHER_SITE, asked)) == {}
         assert await store.read(lambda tx: tx.heads(SITE, [])) == {}
+
+    async def test_who_is_seen_on_a_screen_is_known_until_then(self, store: Store) -> None:
+        """What is known only grows, by whichever process; what the card was told is kept apart from it."""
+        first, second = HandoffId("h1"), HandoffId("h2")
+        await store.run(lambda tx: tx.keep_presence(SITE, [second, first], at(50)))
+        await store.run(lambda tx: tx.note_presence(SITE, first, "here"))
+        await store.run(lambda tx: tx.keep_presence(SITE, [first], at(90)))
+        await store.run(lambda tx: tx.keep_presence(SITE, [first], at(70)))
+        await store.run(lambda tx: tx.keep_presence(OTHER_SITE, [first], at(10)))
+        await store.run(lambda tx: tx.keep_presence(SITE, [], at(10)))
+        await store.run(lambda tx: tx.note_presence(SITE, HandoffId("h3"), "here"))
+
+        asked = [first, second, HandoffId("h3")]
+        assert await store.read(lambda tx: tx.presences(SITE, asked)) == {
+            first: Presence(site=SITE, handoff=first, until=at(90), told="here"),
+            second: Presence(site=SITE, handoff=second, until=at(50)),
+        }
+        other = Presence(site=OTHER_SITE, handoff=first, until=at(10))
+        assert await store.read(lambda tx: tx.presences(OTHER_SITE, asked)) == {first: other}
+        assert await store.read(lambda tx: tx.presences(SITE, [])) == {}
+
+    async def test_whose_absence_nobody_was_told_is_found(self, store: Store) -> None:
+        """Those told as here whose time is over, of all sites, the longest first; leases of other names never."""
+        handoffs = [HandoffId(f"h{number}") for number in range(5)]
+
+        def unit(tx: Tx) -> None:
+            for number, handoff in enumerate(handoffs):
+                site = OTHER_SITE if number == 1 else SITE
+                tx.keep_presence(site, [handoff], at(40 - number))
+                tx.note_presence(site, handoff, "away" if number == 2 else "" if number == 3 else "here")
+            tx.hold_lease(SITE, "here", "here", at(0), 1)
+
+        await store.run(unit)
+        found = await store.read(lambda tx: tx.lapsed_presences(at(40)))
+        assert [(one.site, one.handoff) for one in found] == [(SITE, "h4"), (OTHER_SITE, "h1")]
+        assert [one.handoff for one in await store.read(lambda tx: tx.lapsed_presences(at(40), limit=1))] == ["h4"]
+        assert await store.read(lambda tx: tx.lapsed_presences(at(36))) == []
+
+    async def test_old_presences_are_forgotten(self, store: Store) -> None:
+        """Those over by then are, and no lease of another name."""
+        assert await hold(store, "a", 0)
+        await store.run(lambda tx: tx.keep_presence(SITE, [HandoffId("h1")], at(10)))
+        await store.run(lambda tx: tx.keep_presence(SITE, [HandoffId("h2")], at(20)))
+
+        assert await store.run(lambda tx: tx.forget_presences(at(20))) == 1
+        assert list(await store.read(lambda tx: tx.presences(SITE, [HandoffId("h1"), HandoffId("h2")]))) == ["h2"]
+        assert not await hold(store, "b", 999)
 
     async def test_channels_are_weighed_by_their_open_handoffs(self, store: Store) -> None:
         """Each channel counts the open handoffs whose newest thread is there; ended ones count nowhere."""

@@ -81,7 +81,7 @@ async def stage() -> AsyncIterator[Stage]:
         site=SITE,
         receive=story.door.receive,
         feed=showing,
-        lookup=StoreLookup(store, rooms.directory),
+        lookup=StoreLookup(store, rooms.directory, story.clock),
         files=FilesInMemory(),
         link=lambda file: f"{base}/files/{file.id}",
         clock=story.clock,

@@ -11,7 +11,7 @@ from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
 from adapters.slack import blocks, card, modals, render, rich
-from bridge.briefing import Transcript
+from bridge.briefing import AWAY_LINE, HERE_LINE, Transcript
 from bridge.capabilities import Part, fit
 from bridge.conversation import Audience, Author, Entry, EntryKind, FileRef, HandoffState, Role
 from bridge.effects import OutKind
@@ -249,6 +249,9 @@ def test_formatting_never_loses_words(text: str) -> None:
     assert [c for c in rich.words(rich.markdown_elements(text)) if c in "abc"] == letters
 
 
+PRESENCES = ((HERE_LINE, None), (AWAY_LINE, Millis(1_800_000_000_000)), ("", None))
+
+
 def full_card() -> render.Rendered:
     """A card whose every field is as long as the envelope allows."""
     many = {f"key_{i}": "v" * 1_024 for i in range(50)}
@@ -300,6 +303,16 @@ def test_a_card_says_everything_an_operator_needs() -> None:
     assert [b["action_id"] for b in buttons] == ["bridge_take", "bridge_return", "bridge_transfer", "bridge_close"]
     assert [b.get("style") for b in buttons] == ["primary", None, None, None]
     assert "confirm" in buttons[-1]
+
+
+def test_a_card_says_whether_the_customer_is_there() -> None:
+    """In words, with the time in the reader's own zone for one who left; nothing where it is not known."""
+    cards = [card.card(shown_card(presence_line=line, away_since=since)) for line, since in PRESENCES]
+    words = [json.dumps(checked(message), ensure_ascii=False) for message in cards]
+
+    assert HERE_LINE in words[0]
+    assert f"{AWAY_LINE} <!date^1800000000^" in words[1]
+    assert not any("👀" in text or "💤" in text for text in words[2:])
 
 
 def test_an_unverified_customer_is_marked() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.sandbox.teams.cards import card_flags
 from adapters.teams import card, inputs, render
+from bridge.briefing import AWAY_LINE, HERE_LINE
 from bridge.conversation import HandoffState
 from bridge.ids import Millis
 from tests.adapters.teams.out_rig import QUEUES, shown_card, texts
@@ -52,6 +53,16 @@ def test_it_says_who_why_and_what() -> None:
         assert part in said
     assert "mention me" not in said
     assert "{{TIME(2027-01-15T08:00:00Z)}}" in said
+
+
+def test_it_says_whether_the_customer_is_there() -> None:
+    """In words, with the time in the reader's own zone for one who left; nothing where it is not known."""
+    here = "\n".join(texts(card.card(shown_card(presence_line=HERE_LINE))))
+    away = "\n".join(texts(card.card(shown_card(presence_line=AWAY_LINE, away_since=Millis(1_800_000_000_000)))))
+
+    assert HERE_LINE in here
+    assert f"{AWAY_LINE} {{{{DATE(2027-01-15T08:00:00Z,SHORT)}}}} {{{{TIME(2027-01-15T08:00:00Z)}}}}" in away
+    assert not any(sign in "\n".join(texts(card.card(shown_card()))) for sign in "👀💤")
 
 
 def test_until_all_is_heard_it_says_how_to_be_heard() -> None:

@@ -59,7 +59,7 @@ def application(
     """Everything of the web part but the demo."""
     store, clock, access = kept or MemoryStore(), ManualClock(), Access(keys)
     app = web.Application()
-    lookup = StoreLookup(store, Directory(queues=()))
+    lookup = StoreLookup(store, Directory(queues=()), clock)
     control.add_routes(app, control.Control(site=SITE, receive=receive, lookup=lookup, clock=clock), access)
     links = files.Links(site=SITE, base_url="https://b.example", keys=("k",), clock=clock)
     files.add_routes(app, links=links, files=OneFile(), store=store)
