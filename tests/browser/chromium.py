@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.settings import TestSettings
 
@@ -25,6 +25,9 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+WITHIN_MS = 60_000
+"""How long a page may take to show what it should: it bounds a failure, and measures nothing."""
 
 
 class NoBrowserError(Exception):
@@ -59,6 +62,19 @@ async def launched(settings: TestSettings) -> AsyncIterator[Browser]:
         started = await playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
         yield started
         await started.close()
+
+
+@contextlib.asynccontextmanager
+async def window(browser: Browser, width: int, height: int) -> AsyncIterator[Page]:
+    """Open a window of its own person; errors that its scripts throw fail the test."""
+    context = await browser.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(WITHIN_MS)
+    opened = await context.new_page()
+    thrown: list[str] = []
+    opened.on("pageerror", lambda error: thrown.append(error.stack or error.message))
+    yield opened
+    await context.close()
+    assert thrown == [], "the page's scripts threw errors"
 
 
 if __name__ == "__main__":

@@ -4,29 +4,34 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser import chromium
 from tests.settings import CACHE, TestSettings
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run all tests here in one loop, since the browser that they share lives in it."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """A Chromium of its own, so that one test's crash is no other test's."""
+    """One Chromium for all tests of this process, each in contexts of its own: half their time would go into starts."""
+    expect.set_options(timeout=chromium.WITHIN_MS)
     async with chromium.launched(TestSettings()) as started:
         yield started
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """An empty page, 1280 by 800; errors that its scripts throw fail the test."""
-    context = await browser.new_context(viewport={"width": 1280, "height": 800})
-    opened = await context.new_page()
-    thrown: list[str] = []
-    opened.on("pageerror", lambda error: thrown.append(error.stack or error.message))
-    yield opened
-    await context.close()
-    assert thrown == [], "the page's scripts threw errors"
+    """An empty page, 1280 by 800."""
+    async with chromium.window(browser, 1280, 800) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ async def test_the_pinned_web_chat_is_the_whole_widget(page: Page) -> None:
         }""",
     )
 
-    await page.get_by_placeholder("Type your message").wait_for(timeout=20_000)
+    await page.get_by_placeholder("Type your message").wait_for(timeout=60_000)
 
 
 def test_a_wrong_path_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 
 import aiohttp
-import pytest
+import pytest_asyncio
 from playwright.async_api import FrameLocator, Locator, Page, expect
 
 from adapters.demo import showing
@@ -12,11 +12,11 @@ from adapters.sandbox.teams.client import State, TeamsClient
 from adapters.sandbox.teams.people import DANA
 from adapters.teams import inputs
 
-WITHIN_MS = 20_000
+WITHIN_MS = 60_000
 """Three processes start and talk to each other, on a machine that does more than that."""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def demo(page: Page) -> AsyncIterator[Page]:
     """The page of a demo of its own."""
     async with showing(port=0) as address:

@@ -7,10 +7,11 @@ import random
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page
 
 from adapters.sandbox.slack.people import DANA, SUPPORT
 from adapters.web import webchat_bundle
+from tests.browser.chromium import window
 from tests.browser.test_webchat import Widget, serving
 from tests.journeys.world import DIRECTLINE_SECRET, World, until
 from tests.settings import CACHE, TestSettings
@@ -23,14 +24,13 @@ TURNS = (1, 2)
 """The processes that have the customer's socket, in turns. The first process has Slack's."""
 
 
-async def page_of(world: World, shop: str, browser: Browser) -> Widget:
+async def open_shop(world: World, shop: str, page: Page) -> Widget:
     """Open the company's page, with a token from its server."""
     address = f"{world.url}/v3/directline"
     body = {"user": {"id": "dl_ann", "name": "Ann Lee"}}
     secret = {"Authorization": f"Bearer {DIRECTLINE_SECRET}"}
     async with world.http.post(f"{address}/tokens/generate", json=body, headers=secret) as answer:
         token = (await answer.json())["token"]
-    page = await browser.new_page(viewport={"width": 620, "height": 860})
     await page.goto(f"{shop}/chat?token={token}&domain={address}")
     return Widget(page)
 
@@ -45,7 +45,7 @@ async def shows(widget: Widget, words: str, *, within_s: float) -> list[str]:
 
 async def holds_socket(world: World, process: int) -> None:
     """Wait until the customer's socket is at this process."""
-    await until(lambda: world.balancer.sockets_at(process) or None, within_s=30, what=f"a socket at {process}")
+    await until(lambda: world.balancer.sockets_at(process) or None, within_s=60, what=f"a socket at {process}")
 
 
 async def in_thread(world: World) -> str:
@@ -64,15 +64,19 @@ async def test_a_reply_is_shown_once_though_the_process_with_the_socket_dies(
     print(f"seed {seed}")  # noqa: T201 -- a failing run is repeated with it
     chance = random.Random(seed)
     script = await webchat_bundle.fetch(CACHE / "webchat", webchat_bundle.find_npm())
-    async with World(tmp_path, processes=3, database_url=postgres_url, balanced=True) as world, serving(script) as shop:
+    async with (
+        World(tmp_path, processes=3, database_url=postgres_url, balanced=True) as world,
+        serving(script) as shop,
+        window(browser, 620, 860) as page,
+    ):
         world.balancer.first = (TURNS[0],)
-        widget = await page_of(world, shop, browser)
-        await shows(widget, "help", within_s=30)
+        widget = await open_shop(world, shop, page)
+        await shows(widget, "help", within_s=60)
         await widget.say("Can I talk to a person?")
-        await shows(widget, "ticket is", within_s=30)
+        await shows(widget, "ticket is", within_s=60)
         root = await world.root_with("H-1001")
         await world.slack.click(DANA, "bridge_take", root["ts"])
-        await shows(widget, "joined the chat", within_s=30)
+        await shows(widget, "joined the chat", within_s=60)
 
         for number in range(1, ROUNDS + 1):
             victim, next_one = TURNS[(number - 1) % 2], TURNS[number % 2]
@@ -86,7 +90,7 @@ async def test_a_reply_is_shown_once_though_the_process_with_the_socket_dies(
             await widget.say(f"I read {number}.")
             await world.start_bridge(victim)
 
-        bubbles = await shows(widget, f"I read {ROUNDS}.", within_s=30)
+        bubbles = await shows(widget, f"I read {ROUNDS}.", within_s=60)
         await widget.stays(*bubbles)
         said = [word for number in range(1, ROUNDS + 1) for word in (f"reply {number}.", f"I read {number}.")]
         assert [word for bubble in bubbles for word in said if word in bubble] == said

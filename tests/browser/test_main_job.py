@@ -2,7 +2,6 @@
 as `handoff-bridge serve` runs it in between.
 """
 
-import contextlib
 import html
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -10,17 +9,17 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from adapters.sandbox.slack.people import DANA, SUPPORT
 from adapters.web import webchat_bundle
-from tests.browser import chromium
+from tests.browser.chromium import window
 from tests.browser.network import Network
 from tests.browser.test_webchat import Widget, serving
 from tests.journeys.world import DIRECTLINE_SECRET, World
-from tests.settings import CACHE, TestSettings
+from tests.settings import CACHE
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.xdist_group("journeys")
 
 GREETING = (
     "Ada · AI\n\nHello! I am Ada, the AI assistant of Northwind Outfitters. I can help with orders, invoices, refunds "
@@ -112,27 +111,7 @@ class Scene:
         assert places == sorted(places), text
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for all stories; each has contexts of its own."""
-    expect.set_options(timeout=15_000)
-    async with chromium.launched(TestSettings()) as started:
-        yield started
-
-
-@contextlib.asynccontextmanager
-async def window(browser: Browser, width: int) -> AsyncIterator[Page]:
-    """A window of its own person; errors that its scripts throw fail the test."""
-    context: BrowserContext = await browser.new_context(viewport={"width": width, "height": 860})
-    page = await context.new_page()
-    thrown: list[str] = []
-    page.on("pageerror", lambda error: thrown.append(error.stack or error.message))
-    yield page
-    await context.close()
-    assert thrown == [], "the page's scripts threw errors"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def scene(browser: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
     """A sandbox, the bridge, a company's page with a token from its server, and the team's page."""
     script = await webchat_bundle.fetch(CACHE / "webchat", webchat_bundle.find_npm())
@@ -140,8 +119,8 @@ async def scene(browser: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
         World(tmp_path, extra={"HANDOFF_AGENT__NAME": "Ada"}) as world,
         serving(script) as shop,
         Network.to(world.port) as network,
-        window(browser, 620) as customer,
-        window(browser, 1280) as team,
+        window(browser, 620, 860) as customer,
+        window(browser, 1280, 860) as team,
     ):
         # As the company's server does: the secret never reaches the page.
         body = {"user": {"id": "dl_ann", "name": "Ann Lee"}}
@@ -264,7 +243,7 @@ async def test_a_lost_connection_and_a_reload_lose_nothing(scene: Scene) -> None
     await scene.thread_has_once("while away, one", "while away, two")
     scene.network.mend()
     said = (*said, "while away, one", "while away, two")
-    await scene.widget.until(*said, timeout_s=25)
+    await scene.widget.until(*said, timeout_s=90)
     await scene.widget.say("here again")
     await scene.widget.until(*said, "here again")
 
@@ -290,7 +269,7 @@ async def test_a_power_cut_loses_nothing(scene: Scene) -> None:
     await scene.team.reply("typed while it was down")
     await scene.world.start_bridge()
     said = (*said, "line two", "line three", "typed while it was down")
-    await scene.widget.until(*said, timeout_s=25)
+    await scene.widget.until(*said, timeout_s=90)
     await scene.widget.say("line four")
     await scene.team.reply("line five")
     await scene.widget.has(*said, "line four", "line five")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Page, expect
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -71,7 +71,7 @@ MODAL: dict[str, Any] = {
 }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def slack() -> AsyncIterator[Workspace]:
     """A sandbox without a posting limit."""
     async with (
@@ -83,7 +83,7 @@ async def slack() -> AsyncIterator[Workspace]:
         yield workspace
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def client(slack: Workspace) -> AsyncIterator[AsyncWebClient]:
     """An app that answers the card's buttons, connected by Socket Mode."""
     web_client = AsyncWebClient(token=BOT_TOKEN, base_url=slack.api_url)
@@ -128,7 +128,7 @@ async def client(slack: Workspace) -> AsyncIterator[AsyncWebClient]:
     await handler.client.aiohttp_client_session.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def around(slack: Workspace) -> AsyncIterator[str]:
     """A page of another origin with a box to type in and the sandbox in a frame."""
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from adapters.sandbox.teams.client import TeamsClient
@@ -28,7 +28,7 @@ RETURN = {
 }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def teams() -> AsyncIterator[TeamsClient]:
     """A sandbox without limits."""
     async with serving(SandboxSettings()) as sandbox, TeamsClient(sandbox.team.base_url) as client:
@@ -36,7 +36,7 @@ async def teams() -> AsyncIterator[TeamsClient]:
         yield client
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def bot(teams: TeamsClient) -> AsyncIterator[Bot]:
     """A bot that listens."""
     async with listening(teams) as calling:

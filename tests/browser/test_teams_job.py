@@ -13,14 +13,14 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from adapters.sandbox.teams.people import BOT_NAME
 from adapters.web import webchat_bundle
-from tests.browser import chromium
-from tests.browser.test_main_job import ASKED, BACK, DANA_SAYS, GREETING, LEFT, ORDER, UNTIL_TAKEN, window
+from tests.browser.chromium import window
+from tests.browser.test_main_job import ASKED, BACK, DANA_SAYS, GREETING, LEFT, ORDER, UNTIL_TAKEN
 from tests.browser.test_webchat import Widget, serving
 from tests.journeys.teams_world import TeamsWorld
 from tests.journeys.world import ADMIN_KEY, DIRECTLINE_SECRET
-from tests.settings import CACHE, TestSettings
+from tests.settings import CACHE
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.xdist_group("journeys")
 NOTE = "A new parcel left today."
 
 
@@ -112,23 +112,15 @@ class Scene:
         await self.widget.until(*UNTIL_TAKEN)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for all stories; each has contexts of its own."""
-    expect.set_options(timeout=15_000)
-    async with chromium.launched(TestSettings()) as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def scene(browser: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
     """A sandbox team with the app in it, the bridge, a company's page with a token from its server, the team's page."""
     script = await webchat_bundle.fetch(CACHE / "webchat", webchat_bundle.find_npm())
     async with (
         TeamsWorld(tmp_path, extra={"HANDOFF_AGENT__NAME": "Ada"}) as world,
         serving(script) as shop,
-        window(browser, 620) as customer,
-        window(browser, 1280) as team,
+        window(browser, 620, 860) as customer,
+        window(browser, 1280, 860) as team,
     ):
         await world.install()
         # As the company's server does: the secret never reaches the page.
@@ -238,6 +230,6 @@ async def test_a_power_cut_loses_nothing_in_teams(scene: Scene) -> None:
     await scene.team.reply("typed while it was down")
     await scene.world.start_bridge()
     said = (*said, "line two", "typed while it was down")
-    await scene.widget.until(*said, timeout_s=25)
+    await scene.widget.until(*said, timeout_s=90)
     await scene.widget.say("line three")
     await scene.team.has_once("line one", "line two", "line three")

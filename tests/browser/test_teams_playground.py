@@ -23,7 +23,7 @@ async def test_the_main_job_is_done_by_the_playgrounds_own_buttons(
     page: Page, tmp_path: Path, screenshots: Path
 ) -> None:
     """Take it, a mention, the return form and Take it back, each pressed where Microsoft draws it."""
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     await page.set_viewport_size({"width": 1400, "height": 1700})
     async with playground.PlaygroundWorld(tmp_path) as world:
         await page.goto(world.playground.url)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Browser, FilePayload, Page, Request, expect
@@ -20,11 +19,9 @@ from bridge.conversation import EntryKind, Role
 from bridge.fakes.widget import FakeState
 from bridge.ids import ConversationId, TurnId
 from tests.adapters.directline.server import SETTINGS, Bridge, WallClock, running
-from tests.browser import chromium
+from tests.browser.chromium import window
 from tests.contracts.widget_contract import becomes
-from tests.settings import CACHE, TestSettings
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+from tests.settings import CACHE
 
 TURN = TurnId("turn-1")
 COPILOT = replace(SETTINGS, anonymous_tokens=True)
@@ -104,7 +101,7 @@ class Widget:
             text.replace("\u200b", "").removeprefix("Bot said:").removeprefix("You said:").strip() for text in shown
         ]
 
-    async def until(self, *texts: str, timeout_s: float = 15) -> None:
+    async def until(self, *texts: str, timeout_s: float = 60) -> None:
         """Wait until exactly these bubbles are shown."""
         shown: list[str] = []
         try:
@@ -137,7 +134,7 @@ class Widget:
             await box.press("Enter")
 
     async def connected(self) -> None:
-        await expect(self.page.locator("body[data-status='2']")).to_be_attached(timeout=10_000)
+        await expect(self.page.locator("body[data-status='2']")).to_be_attached(timeout=60_000)
 
 
 def is_message(request: Request) -> bool:
@@ -147,26 +144,14 @@ def is_message(request: Request) -> bool:
     return request.url.partition("?")[0].endswith("/upload") or '"type":"message"' in (request.post_data or "")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for all tests here: each has a context of its own, and half their time would go into starts."""
-    async with chromium.launched(TestSettings()) as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """An empty page; errors that its scripts throw fail the test."""
-    context = await browser.new_context(viewport={"width": 800, "height": 700})
-    opened = await context.new_page()
-    thrown: list[str] = []
-    opened.on("pageerror", lambda error: thrown.append(error.stack or error.message))
-    yield opened
-    await context.close()
-    assert thrown == [], "the page's scripts threw errors"
+    """An empty page, small as a chat's."""
+    async with window(browser, 800, 700) as opened:
+        yield opened
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def shop(page: Page) -> AsyncIterator[Shop]:
     script = await webchat_bundle.fetch(CACHE / "webchat", webchat_bundle.find_npm())
     async with serving(script) as origin:
@@ -463,7 +448,7 @@ async def test_a_forged_token_does_not_connect(shop: Shop) -> None:
         # The widget throws an error of its own besides showing it; the strict page would mind.
         page = await shop.page.context.new_page()
         await shop.open(bridge, token[:-6] + "AAAAAA", page)
-        await expect(page.get_by_text("Unable to connect").first).to_be_visible(timeout=15_000)
+        await expect(page.get_by_text("Unable to connect").first).to_be_visible(timeout=60_000)
         assert bridge.state.logs == {}
 
 
