@@ -9,8 +9,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 from bridge.conversation import Thread
+from bridge.courier import CLAIMS_PER_UNIT
 from bridge.ids import ChannelId, ConversationId, HandoffId, RemoteRef, SourceId
 from bridge.storage import Claim, Store, Tx
 from tests.contracts import store_samples as make
@@ -27,10 +29,10 @@ class Sizes:
     conversations: int = 500
     burst_lines: int = 3000
     rival_lines: int = 300
-    workers: int = 64
+    workers: int = 32
+    """Sends under way at most, as many as a courier has."""
     rate_per_s: int = 300
     rate_lines: int = 1200
-    rate_workers: int = 8
 
 
 WHOLE = Sizes()
@@ -65,17 +67,24 @@ def _claim(tx: Tx) -> Claim | None:
     return found
 
 
+def _claim_some(tx: Tx, room: int) -> list[Claim]:
+    return list(islice(iter(lambda: _claim(tx), None), room))
+
+
 def _settle(tx: Tx, claim: Claim) -> None:
     tx.delivered(claim, [claim.outs[0].k], RemoteRef("C/1"), LATER)
     tx.release(claim)
 
 
 class _Relay:
-    """Couriers that send each line at once to a desk that takes no time."""
+    """What `bridge.courier` does around the store: one loop claims what may leave, several in a unit, and each send is
+    settled by itself. The desk takes no time.
+    """
 
     def __init__(self, store: Store, lines: int, workers: int, conversations: int) -> None:
         self._store, self._left, self._workers, self._conversations = store, lines, workers, conversations
         self._wake = asyncio.Event()
+        self._under_way = 0
         self.settled_at: dict[tuple[str, int], float] = {}
 
     async def accept(self, number: int) -> None:
@@ -84,26 +93,29 @@ class _Relay:
 
     async def run(self) -> None:
         """Carry until every line is settled."""
-        async with asyncio.TaskGroup() as couriers:
-            for _ in range(self._workers):
-                couriers.create_task(self._courier())
+        async with asyncio.TaskGroup() as sends:
+            while self._left > 0:
+                await self._round(sends)
 
-    async def _courier(self) -> None:
-        while self._left > 0:
-            # Before the look, so that no wake-up between the look and the rest is lost.
-            self._wake.clear()
-            claim = await self._store.run(_claim)
-            if claim is None:
-                # Several may be refused by each other's locks at once: then nobody would wake anybody.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(SWEEP_S):
-                        await self._wake.wait()
-                continue
-            await self._store.run(lambda tx, claim=claim: _settle(tx, claim))  # type: ignore[misc]
-            self.settled_at[claim.handoff, claim.outs[0].k] = time.perf_counter()
-            self._left -= 1
-            if self._left == 0:
-                self._wake.set()
+    async def _round(self, sends: asyncio.TaskGroup) -> None:
+        room = min(self._workers - self._under_way, CLAIMS_PER_UNIT)
+        # Before the look, so that no wake-up between the look and the rest is lost.
+        self._wake.clear()
+        claims = await self._store.run(lambda tx: _claim_some(tx, room)) if room else []
+        self._under_way += len(claims)
+        for claim in claims:
+            sends.create_task(self._carry(claim))
+        if len(claims) < CLAIMS_PER_UNIT and self._left > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_S):
+                    await self._wake.wait()
+
+    async def _carry(self, claim: Claim) -> None:
+        await self._store.run(lambda tx: _settle(tx, claim))
+        self.settled_at[claim.handoff, claim.outs[0].k] = time.perf_counter()
+        self._under_way -= 1
+        self._left -= 1
+        self._wake.set()
 
 
 async def prepare(store: Store, sizes: Sizes) -> None:
@@ -123,7 +135,7 @@ async def burst(store: Store, sizes: Sizes) -> float:
 
 async def steady(store: Store, sizes: Sizes) -> float:
     """Return the 99th percentile from the moment a line was due to the commit that settled it, in milliseconds."""
-    relay = _Relay(store, sizes.rate_lines, sizes.rate_workers, sizes.conversations)
+    relay = _Relay(store, sizes.rate_lines, sizes.workers, sizes.conversations)
     couriers = asyncio.ensure_future(relay.run())
     accepting, due_at = set(), {}
     began = time.perf_counter()
