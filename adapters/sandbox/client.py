@@ -183,7 +183,7 @@ class Workspace:
         """Return a thread now, its root first."""
         return (await self.state()).thread(channel, root_ts)
 
-    async def wait_for(self, question: Callable[[State], Found], *, timeout_s: float = 5.0) -> Found:
+    async def wait_for(self, question: Callable[[State], Found], *, timeout_s: float = 30.0) -> Found:
         """Return the first truthy answer to a question about the state. Raises ``TimeoutError`` with what was there."""
         deadline = time.monotonic() + timeout_s
         state = await self.state()
@@ -196,7 +196,7 @@ class Workspace:
                 raise TimeoutError(f"not within {timeout_s} s; the channels hold: {_summary(state)}")
             state = await self.state(after=state["seq"], wait_s=min(left_s, 5.0))
 
-    async def view_of(self, user: str, *, timeout_s: float = 5.0) -> Json:
+    async def view_of(self, user: str, *, timeout_s: float = 30.0) -> Json:
         """Return a person's topmost modal as soon as there is one."""
         found = await self.wait_for(lambda state: state.views(user), timeout_s=timeout_s)
         return dict(found[-1]["view"])
@@ -238,7 +238,7 @@ class Workspace:
         everything = (await self.request("GET", "/sandbox/log"))["deliveries"]
         return [delivery for delivery in everything if kind in {None, delivery["kind"], delivery["type"]}]
 
-    async def delivered(self, kind: str, count: int, *, timeout_s: float = 5.0) -> list[Json]:
+    async def delivered(self, kind: str, count: int, *, timeout_s: float = 30.0) -> list[Json]:
         """Return the deliveries of a kind once there are ``count``. Raises ``TimeoutError`` with what there was."""
         deadline = time.monotonic() + timeout_s
         while True:

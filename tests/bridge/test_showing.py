@@ -18,7 +18,7 @@ from tests.bridge.stories import BEN, C1, CUSTOMER, DESK, SITE, Story, a_file
 
 T = TypeVar("T")
 CANARY = "canary-7f3a"
-WITHIN_S = 5
+WITHIN_S = 30
 
 
 class Window:

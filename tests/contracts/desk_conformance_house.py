@@ -33,7 +33,7 @@ PACE = Pace(post_every_ms=5, change_every_ms=0)
 """No vendor's limits are tried here, so nothing waits for a budget, nor long for what people must mend."""
 
 
-async def until(question: Callable[[], Awaitable[Found | None]], *, within_s: float = 8.0, what: str = "it") -> Found:
+async def until(question: Callable[[], Awaitable[Found | None]], *, within_s: float = 40.0, what: str = "it") -> Found:
     """Ask until there is an answer. Raises AssertionError."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):

@@ -12,7 +12,7 @@ from bridge.conversation import EntryKind
 from bridge.ids import ConversationId, SiteId
 from bridge.ports import Feed, Shown
 
-WITHIN_S = 5.0
+WITHIN_S = 30
 
 
 class Wall(Protocol):

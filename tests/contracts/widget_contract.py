@@ -58,7 +58,7 @@ class Harness(Protocol):
     async def visitor(self) -> Visitor: ...
 
 
-async def becomes(true: Callable[[], bool], *, timeout_s: float = 5) -> None:
+async def becomes(true: Callable[[], bool], *, timeout_s: float = 30) -> None:
     """Wait until it is so; a test that waits in vain fails with TimeoutError."""
     async with asyncio.timeout(timeout_s):
         while not true():  # noqa: ASYNC110 -- the condition is on a page, which has no event to wait for

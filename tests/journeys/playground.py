@@ -237,7 +237,7 @@ class Playground:
             return next((one for one in found if not thread or one["where"] == thread), None)
 
         try:
-            return await until(look, within_s=15, what=words)
+            return await until(look, within_s=60, what=words)
         except TimeoutError:
             raise AssertionError(f"{words!r} is not among {json.dumps(self.shown, indent=1)[-4000:]}") from None
 

@@ -138,7 +138,7 @@ async def judge(customer: Customer, what: str) -> bool:
     """Wait for the takeover to be announced, then a little; assert that no word of the agent came after it, and that
     nothing of it is half on the screen. Returns whether a part of an answer had been shown.
     """
-    await customer.sees(JOINED, within_s=30)
+    await customer.sees(JOINED, within_s=60)
     await asyncio.sleep(0.3)
     joined = next(i for i, frame in enumerate(customer.frames) if JOINED in frame.get("text", ""))
     assert not [frame for frame in customer.frames[joined:] if CANARY in frame.get("text", "")], what

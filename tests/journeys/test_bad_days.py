@@ -60,7 +60,7 @@ async def thread(world: World, root: Json, words: str) -> list[str]:
         posts = [json.dumps(post.get("blocks") or post["text"]) for post in state.thread(SUPPORT, root["ts"])[1:]]
         return posts if any(words in post for post in posts) else []
 
-    return await world.slack.wait_for(look, timeout_s=30)
+    return await world.slack.wait_for(look, timeout_s=60)
 
 
 def times(words: str, texts: list[str]) -> int:
@@ -203,7 +203,7 @@ async def test_a_database_that_restarts_under_load_loses_and_doubles_nothing(tmp
         await asyncio.to_thread(server.start)
         for number in range(2):
             await told(world, lambda status, body: status == 200, number)
-        await until(lambda: len(acknowledged) > at_crash + 8 or None, within_s=30, what="life after it")
+        await until(lambda: len(acknowledged) > at_crash + 8 or None, within_s=60, what="life after it")
         stop.set()
         replies = await replying
         await writing
@@ -215,7 +215,7 @@ async def test_a_database_that_restarts_under_load_loses_and_doubles_nothing(tmp
         assert places == sorted(places)
         await customer.drop()
         await customer.reconnect()
-        await customer.sees(f"reply {replies - 1:04d}.", within_s=30)
+        await customer.sees(f"reply {replies - 1:04d}.", within_s=60)
         wanted = [f"reply {number:04d}." for number in range(replies)]
         assert [words for text in customer.texts for words in wanted if words in text] == wanted
         assert "store_fails" in world.bridge.log()
@@ -288,7 +288,7 @@ async def test_a_full_disk_refuses_whole_and_goes_on_when_there_is_space(small: 
     assert any(line["event"] == "store_fails" and "full" in line["reason"] for line in lines)
 
     await saying
-    await customer.sees("operator: into the full disk", within_s=30)
+    await customer.sees("operator: into the full disk", within_s=60)
     await told(small, lambda status, body: status == 200)
     posts = await thread(small, root, "customer: into the full disk")
     assert times("customer: into the full disk", posts) == 1

@@ -48,7 +48,7 @@ async def told(world: World, root_ts: str, channel: str, times: int) -> None:
     def count(state: State) -> bool:
         return sum("could not be delivered" in str(m) for m in state.thread(channel, root_ts)) >= times
 
-    await world.slack.wait_for(count, timeout_s=20)
+    await world.slack.wait_for(count, timeout_s=60)
 
 
 async def test_a_dead_letter_is_told_listed_counted_and_decided(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ async def times_in_thread(world: World, root: Json, words: str) -> int:
     def posts(thread: list[Json]) -> list[Json]:
         return [post for post in thread[1:] if words in json.dumps(post)]
 
-    await world.slack.wait_for(lambda state: posts(state.thread(SUPPORT, root["ts"])), timeout_s=20)
+    await world.slack.wait_for(lambda state: posts(state.thread(SUPPORT, root["ts"])), timeout_s=60)
     return len(posts(await world.slack.thread(SUPPORT, root["ts"])))
 
 

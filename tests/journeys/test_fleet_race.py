@@ -124,7 +124,7 @@ async def test_silence_where_the_process_that_streamed_was_killed(
     chance = seeded()
     agent.goes_on.clear()
     customers = await asyncio.gather(*(ask(world, n, Way(posts=POSTS, streams=STREAMS)) for n in range(ASKED)))
-    await until(lambda: all(map(has_part, customers)) or None, what="parts on all screens", within_s=30)
+    await until(lambda: all(map(has_part, customers)) or None, what="parts on all screens", within_s=60)
     lost = [customer for customer in customers if agent.through[customer.conversation] == [POSTS]]
     assert len(lost) >= HIT
     await world.bridges[POSTS].kill()

@@ -67,7 +67,7 @@ async def split(world: World, server: Postgres) -> int:
                 await asyncio.sleep(STILL_S)
             finally:
                 world.bridges[0].thaw()
-            second = await until(lambda: holder(world, LEASES[1]), within_s=30, what="a lease gained")
+            second = await until(lambda: holder(world, LEASES[1]), within_s=60, what="a lease gained")
             if second != 0:
                 return second
 
@@ -115,7 +115,7 @@ async def test_a_dead_process_s_connections_are_replaced_and_nothing_is_lost(
     await two(world, victim, REPLACED_WITHIN_S)
     print(f"replaced after {time.monotonic() - killed_at:.1f} s")  # noqa: T201 -- a figure to be seen with -s
     await replying
-    await customer.sees(talk.answered[-1], within_s=30)
+    await customer.sees(talk.answered[-1], within_s=60)
     await asyncio.sleep(LATE_S)
 
     assert count(talk.answered, talk.on_screen()) == Count(said=REPLIES)

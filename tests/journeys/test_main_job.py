@@ -33,7 +33,7 @@ async def in_thread(world: World, root: Json, *words: str, channel: str = SUPPOR
     def look(state: State) -> list[Json]:
         return holds(*words)(state.thread(channel, root["ts"])[1:])
 
-    return await world.slack.wait_for(look, timeout_s=15)
+    return await world.slack.wait_for(look, timeout_s=60)
 
 
 async def escalated(world: World) -> tuple[Customer, Json]:
@@ -51,7 +51,7 @@ async def where(world: World) -> str:
     def look(state: State) -> str:
         return next((channel for channel in (SUPPORT, BILLING) if state.roots(channel)), "")
 
-    return await world.slack.wait_for(look, timeout_s=15)
+    return await world.slack.wait_for(look, timeout_s=60)
 
 
 async def taken(world: World) -> tuple[Customer, Json, str]:
@@ -88,7 +88,7 @@ async def by_mention(world: World, root: Json, channel: str) -> None:
 
 
 async def _submit(world: World) -> None:
-    view = await world.slack.view_of(DANA, timeout_s=15)
+    view = await world.slack.view_of(DANA, timeout_s=60)
     blocks = {block["block_id"]: block for block in view["blocks"] if block["type"] == "input"}
     note = next(block for key, block in blocks.items() if "note" in key)
     written = {"type": "plain_text_input", "value": "the invoice was corrected"}

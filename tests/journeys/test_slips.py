@@ -55,13 +55,13 @@ async def told(world: World, user: str, act: Callable[[], Awaitable[Any]]) -> li
     """Let somebody act, and return what only they read of it."""
     before = len((await world.slack.state()).ephemerals(user))
     await act()
-    new = await world.slack.wait_for(lambda state: state.ephemerals(user)[before:], timeout_s=15)
+    new = await world.slack.wait_for(lambda state: state.ephemerals(user)[before:], timeout_s=60)
     return [json.dumps(one) for one in new]
 
 
 async def in_thread(world: World, root: str, words: str) -> None:
     """Wait until the thread holds these words."""
-    await world.slack.wait_for(lambda state: words in json.dumps(state.thread(SUPPORT, root)[1:]), timeout_s=15)
+    await world.slack.wait_for(lambda state: words in json.dumps(state.thread(SUPPORT, root)[1:]), timeout_s=60)
 
 
 def joined(customer: Customer) -> list[str]:
@@ -102,7 +102,7 @@ async def button(world: World, root: str, action: str) -> str:
         elements = [element for block in card.get("blocks", []) for element in block.get("elements", [])]
         return next((str(one["value"]) for one in elements if one.get("action_id") == action), "")
 
-    return await world.slack.wait_for(look, timeout_s=15)
+    return await world.slack.wait_for(look, timeout_s=60)
 
 
 def _owners(customer: Customer, wanted: int) -> bool | None:
@@ -122,7 +122,7 @@ async def test_clicks_that_come_twice_or_too_late(world: World) -> None:
     await asyncio.gather(*dana, world.slack.click(LEE, "bridge_take", root))
     await until(lambda: joined(customer) or None, what="an owner")
     owner, other = (DANA, LEE) if "Dana" in joined(customer)[0] else (LEE, DANA)
-    heard = await world.slack.wait_for(lambda state: state.ephemerals(other)[quiet[other] :], timeout_s=15)
+    heard = await world.slack.wait_for(lambda state: state.ephemerals(other)[quiet[other] :], timeout_s=60)
     assert "has this conversation already" in json.dumps(heard)
     assert len((await world.slack.state()).ephemerals(owner)) == quiet[owner]
 

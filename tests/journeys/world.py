@@ -40,7 +40,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until(question: Callable[[], Found | None], *, within_s: float = 10.0, what: str = "it") -> Found:
+async def until(question: Callable[[], Found | None], *, within_s: float = 40.0, what: str = "it") -> Found:
     """Ask until there is an answer."""
     async with asyncio.timeout(within_s):
         while True:
@@ -272,7 +272,7 @@ class World:
         def newest(state: State) -> list[Json]:
             return [root for root in state.roots(channel) if ticket in json.dumps(root)]
 
-        return (await self.slack.wait_for(newest, timeout_s=15))[-1]
+        return (await self.slack.wait_for(newest, timeout_s=60))[-1]
 
 
 class Customer:
@@ -387,7 +387,7 @@ class Customer:
         shown = sorted(self.activities.values(), key=lambda activity: activity["timestamp"])
         return [activity["text"] for activity in shown if activity.get("text")]
 
-    async def sees(self, words: str, *, within_s: float = 15.0) -> str:
+    async def sees(self, words: str, *, within_s: float = 60.0) -> str:
         """Wait until a message with these words is on the screen; return its text."""
 
         def look() -> str | None:

@@ -66,7 +66,7 @@ class Office:
         def shows(state: State) -> Json | None:
             return next((each for each in state.thread(SUPPORT, self.root) if words in str(each)), None)
 
-        found = await self.teams.wait_for(shows, timeout_s=10)
+        found = await self.teams.wait_for(shows, timeout_s=60)
         assert found is not None
         return found
 
