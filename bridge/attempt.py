@@ -119,6 +119,7 @@ class Attempt:
         self._shown = ""
         self._resting = False
         self._bytes = 0
+        self._spoke = False
         self._confidence: float | None = None
 
     def look(self) -> None:
@@ -243,6 +244,8 @@ class Attempt:
                 return True
             case Done():
                 await self._say_pending()
+                if self._rehearsal and not self._spoke:
+                    await self._say("(I would say nothing.)")
                 confidence = self._confidence if _sound(signal.confidence) is None else _sound(signal.confidence)
                 await self._bring(AgentFinished(**self._fence(), confidence=confidence, close=signal.close))
                 return True
@@ -279,6 +282,7 @@ class Attempt:
     async def _say(self, text: str, files: tuple[FileRef, ...] = (), confidence: float | None = None) -> None:
         self._shown = ""
         if text.strip() or files:
+            self._spoke = True
             said = AgentSaid(**self._fence(), text=plain.text(text), files=files, confidence=confidence)
             await self._bring(said)
 

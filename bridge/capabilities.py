@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from bridge.conversation import Author, Entry, EntryKind, FileRef, Role
+from bridge.conversation import Audience, Author, Entry, EntryKind, FileRef, Role
 from bridge.ids import DeskName, RemoteRef
 
 
@@ -47,6 +47,10 @@ class Capabilities:
     """A sentence for one person only; never used for what matters."""
 
 
+REHEARSED = "rehearsal: the customer does not see this"
+"""Stands beside the agent wherever its words are for colleagues only."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
     """A piece of an entry that fits: `index` of `total`. `plain` text is shown as it is, other text is Markdown."""
@@ -64,6 +68,8 @@ class Part:
     """How long it waited, if that is worth telling (over 5 s); else 0."""
     quiet: bool = False
     """A notice of the bridge: shown smaller than what people say."""
+    remark: str = ""
+    """What has to stand beside the speaker, in each of the parts."""
     actions: tuple[str, ...] = ()
     """Buttons, by constant name; each carries `handoff` and, if set, `target` (an entry's n) as its value."""
     target: int | None = None
@@ -114,6 +120,7 @@ def fit(entry: Entry, capabilities: Capabilities, *, now_ms: int = 0, late_after
     """
     texts = list(_pieces(entry.text, capabilities.text_max_chars))
     waited = now_ms - entry.at if now_ms else 0
+    rehearsed = entry.author.role is Role.AGENT and entry.audience is Audience.COLLEAGUES
     return tuple(
         Part(
             n=entry.n,
@@ -127,6 +134,7 @@ def fit(entry: Entry, capabilities: Capabilities, *, now_ms: int = 0, late_after
             said_at_ms=entry.at,
             late_ms=waited if waited > late_after_ms else 0,
             quiet=entry.kind is EntryKind.NOTICE,
+            remark=REHEARSED if rehearsed else "",
             target=entry.target,
             handoff=entry.handoff or "",
             mentions=tuple(entry.data.get("mentions", ())) if entry.kind is EntryKind.NOTICE else (),

@@ -161,11 +161,15 @@ def _mentions(part: Part) -> str:
 def _spoken(part: Part) -> str:
     text = part.text if part.author.role is Role.CUSTOMER else rich.words(rich.markdown_elements(part.text))
     names = "".join(f" (file: {rich.label(file.name)})" for file in part.files)
-    return f"{text}{names}".strip() if part.quiet else f"{speaker(part.author)[2:]}: {text}{names}"
+    remark = f" ({part.remark})" if part.remark else ""
+    return f"{text}{names}".strip() if part.quiet else f"{speaker(part.author)[2:]}{remark}: {text}{names}"
 
 
 def _line(part: Part, *, with_name: bool, remark: str = "") -> Iterator[Json]:
-    remarks = [speaker(part.author)] if with_name or part.late_ms or part.total > 1 or remark else []
+    has_more = part.late_ms or part.total > 1 or part.remark or remark
+    remarks = [speaker(part.author)] if with_name or has_more else []
+    if part.remark:
+        remarks.append(part.remark)
     if part.total > 1:
         remarks.append(f"part {part.index} of {part.total}")
     if part.late_ms:

@@ -195,7 +195,8 @@ def _is_notice(part: Part) -> bool:
 
 def _heading(part: Part, before: Author | None, remark: str) -> str:
     """Return what stands above a line, "" where the same person goes on."""
-    remarks = [f"part {part.index} of {part.total}"] if part.total > 1 else []
+    remarks = [part.remark] if part.remark else []
+    remarks += [f"part {part.index} of {part.total}"] if part.total > 1 else []
     remarks += [f"written {age(part.late_ms)} ago"] if part.late_ms else []
     remarks += [AGAIN] if part.again else []
     remarks += [remark] if remark else []
@@ -279,7 +280,8 @@ def _files(files: Sequence[FileRef], around: Surroundings) -> Iterator[Json]:
 def _summary(parts: Sequence[Part]) -> str:
     first = parts[0]
     words = first.text if first.author.role is Role.CUSTOMER else text.words(first.text)
-    shown = f"{speaker(first.author)[2:]}: {words or ', '.join(file.name for file in first.files)}"
+    remark = f" ({first.remark})" if first.remark else ""
+    shown = f"{speaker(first.author)[2:]}{remark}: {words or ', '.join(file.name for file in first.files)}"
     return text.cut(" ".join(text.clean(shown).split()), SUMMARY_CHARS)
 
 

@@ -67,16 +67,25 @@ def said(draft: Draft, event: AgentSaid) -> Decision:
     return draft.done(n)
 
 
-def _rehearsed(draft: Draft, event: AgentSaid) -> Decision:
+def _rehearses_for(draft: Draft) -> bool:
+    """Tell whether the handoff for which the event's run rehearses is still with people."""
     turn, handoff = draft.verdicts.event_turn, draft.handoff
-    stale = turn is None or handoff is None or turn.handoff != handoff.id or turn.epoch != draft.conversation.epoch
-    if stale or draft.state not in (State.WAITING, State.HUMAN):
+    open_now = draft.state in (State.WAITING, State.HUMAN)
+    return turn is not None and handoff is not None and turn.handoff == handoff.id and open_now
+
+
+def _rehearsed(draft: Draft, event: AgentSaid) -> Decision:
+    turn = draft.verdicts.event_turn
+    if turn is None or turn.epoch != draft.conversation.epoch or not _rehearses_for(draft):
         draft.effects.append(EndTurn(turn=event.turn, state=TurnState.CANCELLED))
+        if _rehearses_for(draft):
+            draft.tell_thread(thread("rehearsal_dropped"), notice="rehearsal_dropped")
         return draft.fenced()
     n = draft.append(
         author=_author(draft),
         audience=Audience.COLLEAGUES,
         text=event.text,
+        files=event.files,
         data={"notice": "rehearsal"},
         turn=event.turn,
     )
@@ -124,8 +133,8 @@ def broke(draft: Draft, event: AgentBroke) -> Decision:
     turn = draft.verdicts.event_turn
     if turn is not None and turn.kind is TurnKind.REHEARSAL:
         draft.effects.append(EndTurn(turn=turn.id, state=TurnState.FAILED))
-        if draft.handoff is not None and draft.state in (State.WAITING, State.HUMAN):
-            draft.tell_thread("The rehearsal failed: the agent did not answer.", notice="rehearsal_failed")
+        if _rehearses_for(draft):
+            draft.tell_thread(thread("rehearsal_failed"), notice="rehearsal_failed")
         return draft.done()
     if not fence_holds(draft, event):
         return draft.fenced()

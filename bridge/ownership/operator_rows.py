@@ -278,5 +278,7 @@ def rehearsed(draft: Draft, event: OperatorRehearsed) -> Decision:
     """Let the agent try, for the thread's eyes only."""
     if sentence := _stale(draft, event) or _may_manage(draft, event.operator, while_waiting=True):
         return draft.refuse(sentence)
+    text = thread("rehearsing", name=harmless(event.operator.name), note=_told(event.note))
+    draft.tell_thread(text, notice="rehearsing")
     draft.queue_turn(TurnKind.REHEARSAL, event.note)
     return draft.done()

@@ -368,8 +368,9 @@ ROWS = (
         )
     ),
     # rehearsals
-    Row("HUMAN, rehearse", H, by(OperatorRehearsed, note=NOTE), H, "turn:rehearsal", operator=DANA),
-    Row("WAITING, rehearse", W, by(OperatorRehearsed, note=NOTE), W, "turn:rehearsal"),
+    Row("HUMAN, rehearse", H, by(OperatorRehearsed, note=NOTE), H, "note:rehearsing send:POST turn:rehearsal",
+        operator=DANA),
+    Row("WAITING, rehearse", W, by(OperatorRehearsed, note=NOTE), W, "note:rehearsing send:POST turn:rehearsal"),
     Row("HUMAN, a colleague rehearses", H, by(OperatorRehearsed, BEN, note=NOTE), H, operator=DANA, status="refused"),
     Row("AGENT, rehearse", A, by(OperatorRehearsed, note=NOTE), A, given={"had": True}, status="refused"),
     Row("CLOSED, rehearse", C, by(OperatorRehearsed, note=NOTE), C, status="refused"),
@@ -379,6 +380,14 @@ ROWS = (
         judged={"event_turn": REHEARSAL}, operator=DANA),
     Row("HUMAN, the rehearsal fails", H, AgentBroke(**HEAD, **TRY, code="crashed", message=""), H,
         "end:failed note:rehearsal_failed send:POST", judged={"event_turn": REHEARSAL}, operator=DANA),
+    Row("HUMAN, the rehearsal speaks after a change of owner", H, AgentSaid(**HEAD, **TRY, text="hello"), H,
+        "end:cancelled note:rehearsal_dropped send:POST", judged={"event_turn": replace(REHEARSAL, epoch=4)},
+        status="fenced", operator=DANA),
+    Row("HUMAN, a rehearsal of an earlier handoff speaks", H, AgentSaid(**HEAD, **TRY, text="hello"), H,
+        "end:cancelled", judged={"event_turn": replace(REHEARSAL, handoff=OLD)}, status="fenced",
+        operator=DANA),
+    Row("HUMAN, a rehearsal of an earlier handoff fails", H, AgentBroke(**HEAD, **TRY, code="crashed", message=""), H,
+        "end:failed", judged={"event_turn": replace(REHEARSAL, handoff=OLD)}, operator=DANA),
     Row("AGENT, the rehearsal speaks too late", A, AgentSaid(**HEAD, **TRY, text="hello"), A, "end:cancelled",
         judged={"event_turn": REHEARSAL}, given={"had": True}, status="fenced"),
     # take

@@ -17,6 +17,7 @@ from bridge.ids import (
     Millis,
     SourceId,
 )
+from bridge.notices import thread
 from bridge.ports import AgentError, AgentReply, AgentTurn, Collected, Delta, Done, HandOff, Message, ToolCall, Typing
 from bridge.storage import Changed
 from bridge.triggers import PolicyRule, Triggers
@@ -399,6 +400,22 @@ async def test_a_failed_rehearsal_is_told_and_over(world: World) -> None:
 
     assert await world.turns.step() is False
     assert (await world.conversation()).state is State.HUMAN
+    log = await world.store.read(lambda tx: list(tx.entries(SITE, CHAT)))
+    assert (log[-1].text, log[-1].audience) == (thread("rehearsal_failed"), Audience.COLLEAGUES)
+
+
+async def test_a_rehearsal_without_a_word_says_so(world: World) -> None:
+    """Who let the agent rehearse is not left waiting for words that do not come."""
+    await world.customer("hello")
+    handoff = await world.takeover()
+    event = OperatorRehearsed(
+        site=SITE, source=SourceId("r1"), at=world.clock.now(), operator=DANA, handoff=handoff.id, note=ReturnNote()
+    )
+    await world.switchboard.receive(event)
+    world.agent.script(Message(text="  "), Done())
+    await world.step()
+
+    assert await world.said(Audience.COLLEAGUES) == ["(I would say nothing.)"]
 
 
 async def test_the_first_run_after_a_return_is_briefed_and_later_ones_remember(world: World) -> None:

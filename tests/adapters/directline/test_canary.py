@@ -224,7 +224,7 @@ async def test_nothing_internal_ever_reaches_a_widget(stage: Stage) -> None:
     assert [place for place in internal if canary.words[place] in read] == []
 
 
-NOT_KEPT = {"suppressed stream", "bot", "tool", "why not", "thread root", "rehearsed note"}
+NOT_KEPT = {"suppressed stream", "bot", "tool", "why not", "thread root"}
 """What leaves no trace in the log and the handoffs: dropped, or kept in rows of turns and lanes."""
 
 READ_BY_AGENT = {"resume token", "collected by a tool"}

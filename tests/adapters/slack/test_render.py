@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from slack_sdk.models.views import View
 
 from adapters.slack import blocks, card, modals, render, rich
 from bridge.briefing import AWAY_LINE, HERE_LINE, Transcript
-from bridge.capabilities import Part, fit
+from bridge.capabilities import REHEARSED, Part, fit
 from bridge.conversation import Audience, Author, Entry, EntryKind, FileRef, HandoffState, Role
 from bridge.effects import OutKind
 from bridge.ids import FileId, Millis, Ticket
@@ -187,6 +188,17 @@ def test_it_is_clear_who_speaks() -> None:
     names = [block["elements"][0]["text"] for block in message.blocks if block["type"] == "context"]
     assert names == ["👤 Kim Vale · customer", "🤖 Aria · AI agent", "🎧 Dana · operator"]
     assert message.text == "Kim Vale · customer: a\nAria · AI agent: b\nDana · operator: c"
+
+
+def test_what_the_agent_rehearses_says_who_does_not_see_it() -> None:
+    """Beside the speaker of each part and in the notification; a customer's page cannot put it there."""
+    tried = replace(entry("Your money is on its way.", author=ARIA), audience=Audience.COLLEAGUES)
+    twice = render.post([*fit(tried, render.CAPABILITIES), *fit(tried, render.CAPABILITIES)], "o_1")
+    said = render.post(fit(entry("Hello", data={"notice": "rehearsal"}), render.CAPABILITIES), "o_1")
+
+    assert str(checked(twice)).count(f"🤖 Aria · AI agent · {REHEARSED}") == 2
+    assert twice.text.startswith(f"Aria · AI agent ({REHEARSED}): Your money")
+    assert REHEARSED not in str(said.blocks)
 
 
 def test_lines_of_one_customer_share_one_name() -> None:

@@ -9,7 +9,7 @@ import pytest
 from adapters.teams import pictures, render
 from adapters.teams.refs import root_ref
 from bridge.briefing import Transcript
-from bridge.capabilities import Part, fit
+from bridge.capabilities import REHEARSED, Part, fit
 from bridge.conversation import EntryKind, FileRef, Role
 from bridge.ids import DeskName, FileId, OperatorId, RemoteRef
 from tests.adapters.teams.out_rig import link, texts, words
@@ -70,6 +70,14 @@ def test_different_speakers_are_told_apart_in_a_card(role: Role) -> None:
     runs = [run for block in card_of(made)["body"] for run in block.get("inlines", [])]
     assert [run["text"] for run in runs if "mine" in run["text"] or "theirs" in run["text"]] == ["**mine**", "theirs"]
     assert words(made).index("customer") < words(made).index("mine") < words(made).index("theirs")
+
+
+def test_what_the_agent_rehearses_says_who_does_not_see_it() -> None:
+    """Beside the speaker of each part and in the notification."""
+    made = render.post(parts((Role.AGENT, "Your money"), (Role.AGENT, "is on its way"), remark=REHEARSED), AROUND)
+
+    assert str(card_of(made)).count(f"AI agent · {REHEARSED}") == 2
+    assert f"AI agent ({REHEARSED}): Your money" in made["summary"]
 
 
 def test_files_are_links_and_small_pictures_are_seen() -> None:
