@@ -1,12 +1,12 @@
 """Buttons, the slash command, shortcuts and modals -> the bridge's one door; refusals go to the one who acted."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from adapters.slack import interactions, modals
 from adapters.slack.calls import Json, SlackCalls
 from adapters.slack.desk import SlackDesk
+from adapters.slack.dialogs import Built, Dialogs, View
 from adapters.slack.errors import CallFailed
 from adapters.slack.refs import operator_id, remote_ref, source_id
 from adapters.slack.roster import SlackRoster
@@ -30,8 +30,6 @@ from bridge.refusals import ELSEWHERE, ENDED, GONE, NONE_OPEN, NOT_KEPT, NOT_OUR
 
 log = logs.get("slack.acting")
 
-SLOW = "Slack gave up waiting for the dialog. Please press again."
-
 _PLAIN: dict[str, type[OperatorTook | OperatorReleased | OperatorClosed | OperatorReopened]] = {
     "take": OperatorTook,
     "release": OperatorReleased,
@@ -39,9 +37,6 @@ _PLAIN: dict[str, type[OperatorTook | OperatorReleased | OperatorClosed | Operat
     "reopen": OperatorReopened,
     "take_back": OperatorReopened,
 }
-
-View = Json
-Built = View | str
 
 
 class DeadLetters(Protocol):
@@ -75,7 +70,7 @@ class Acting:
         self._site, self._calls, self._desk, self._roster = site, calls, desk, roster
         self._receive, self._lookup, self._clock = receive, lookup, clock
         self._dead_letters = dead_letters
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._dialogs = Dialogs(calls)
 
     # --- what people do
 
@@ -127,8 +122,7 @@ class Acting:
 
     async def stop(self) -> None:
         """Finish dialogs that are being filled. May be called twice."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._dialogs.stop()
 
     # --- buttons
 
@@ -311,25 +305,7 @@ class Acting:
     async def _modal(
         self, trigger: str, title: str, build: Callable[[], Awaitable[Built]], *, may_say: bool = False
     ) -> str:
-        """Open a dialog within the three seconds that Slack's trigger lives; fill it later if it is not ready yet.
-
-        Returns a sentence instead where no dialog could be opened, or (`may_say`) where there is nothing to ask.
-        """
-        task = self._start(self._built(build))
-        done, _ = await asyncio.wait({task}, timeout=self._calls.settings.modal_patience_s)
-        built = task.result() if done else modals.loading(title)
-        if isinstance(built, str):
-            if may_say:
-                return built
-            built = modals.sentence(title, built)
-        try:
-            answer = await self._calls.write("views.open", {"trigger_id": trigger, "view": built})
-        except CallFailed as failed:
-            log.warning("dialog_not_opened", reason=failed.code)
-            return SLOW
-        if not done:
-            self._start(self._fill(str((answer.get("view") or {}).get("id") or ""), title, task))
-        return ""
+        return await self._dialogs.open(trigger, title, lambda: self._built(build), may_say=may_say)
 
     async def _built(self, build: Callable[[], Awaitable[Built]]) -> Built:
         result: list[View] = []
@@ -343,20 +319,6 @@ class Acting:
 
         words = await self._refusal(act)
         return words or result[0]
-
-    async def _fill(self, view: str, title: str, task: "asyncio.Task[Built]") -> None:
-        built = await task
-        shown = modals.sentence(title, built) if isinstance(built, str) else built
-        try:
-            await self._calls.write("views.update", {"view_id": view, "view": shown})
-        except CallFailed as failed:
-            log.warning("dialog_not_filled", reason=failed.code)
-
-    def _start(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
 
 class _Elsewhere(Exception):

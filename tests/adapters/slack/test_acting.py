@@ -7,7 +7,7 @@ import pytest
 
 from adapters.sandbox.client import Json, State
 from adapters.sandbox.slack.people import BILLING, DANA, GUEST, LEE, SAM, SUPPORT
-from adapters.slack import acting, modals
+from adapters.slack import dialogs, modals
 from bridge import refusals
 from bridge.capabilities import Part
 from bridge.conversation import Author, EntryKind, Handoff, HandoffState, Role, Standing
@@ -360,7 +360,7 @@ async def test_a_modal_that_slack_refuses_is_explained(stage: Stage) -> None:
     await stage.slack.fault("views.open", "error_before", error="expired_trigger_id")
     await stage.slack.click(DANA, "bridge_return", root_ts(one))
 
-    await told(stage, DANA, acting.SLOW)
+    await told(stage, DANA, dialogs.SLOW)
 
 
 def test_return_values_are_read_strictly() -> None:
