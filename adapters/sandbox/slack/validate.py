@@ -35,6 +35,13 @@ _INPUTS = _SELECTS | {
 _ACTIONS = _INPUTS - {"plain_text_input", "rich_text_input", "number_input", "email_text_input", "url_text_input"} | {
     "button", "overflow", "workflow_button",
 }  # fmt: skip
+_VIEW = frozenset({
+    "type", "title", "blocks", "close", "submit", "private_metadata", "callback_id", "clear_on_close",
+    "notify_on_close", "external_id",
+})  # fmt: skip
+"""What a modal may have (https://docs.slack.dev/reference/views/modal-views): what Slack itself adds is refused, too
+(https://github.com/nicklambourne/slackblocks/issues/36).
+"""
 _RICH = frozenset({"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"})
 
 
@@ -55,6 +62,7 @@ def check_view(view: object) -> Json:
     problems: list[str] = []
     if view.get("type") != "modal":
         problems.append("view type must be 'modal' [json-pointer:/view/type]")
+    problems += [f"invalid additional property: {name} [json-pointer:/view]" for name in sorted(set(view) - _VIEW)]
     for name, required in (("title", True), ("submit", False), ("close", False)):
         if required or name in view:
             problems += _text(view.get(name), f"/view/{name}", 24, kinds=("plain_text",))

@@ -250,6 +250,23 @@ async def test_a_button_in_a_modal_keeps_what_was_typed(
     assert (await last_payload(listener))["view"]["state"]["values"]["note"]["note"]["value"] == "typed"
 
 
+async def test_what_slack_adds_to_a_modal_is_not_taken_back(
+    slack: Workspace, listener: Listener, web_client: AsyncWebClient, card: str
+) -> None:
+    """A view as a payload shows it has fields that views.update refuses by name; without them it is good."""
+    view_id = await open_view(slack, listener, web_client, card)
+    await slack.act(DANA, "click", view_id=view_id, action_id="more")
+    payload = await last_payload(listener)
+    validate_payload("block_actions", None, payload)
+    shown = payload["view"]
+    with pytest.raises(SlackApiError) as refused:
+        await web_client.views_update(view_id=view_id, view=shown)
+    told = str(refused.value.response["response_metadata"]["messages"])
+    assert all(f"invalid additional property: {name} " in told for name in ("id", "hash", "state", "submit_disabled"))
+    mine = {name: shown[name] for name in ("type", "callback_id", "title", "submit", "blocks")}
+    await web_client.views_update(view_id=view_id, view=mine)
+
+
 async def test_a_trigger_is_good_once(
     slack: Workspace, listener: Listener, web_client: AsyncWebClient, card: str
 ) -> None:
