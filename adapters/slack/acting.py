@@ -18,6 +18,7 @@ from bridge.events import (
     Event,
     OperatorClosed,
     OperatorForwarded,
+    OperatorRehearsed,
     OperatorReleased,
     OperatorReopened,
     OperatorReturned,
@@ -25,6 +26,7 @@ from bridge.events import (
     OperatorTransferred,
 )
 from bridge.ids import HandoffId, QueueName, SiteId, Ticket
+from bridge.notices import REHEARSING
 from bridge.ports import Clock, Lookup, Receive
 from bridge.refusals import ELSEWHERE, ENDED, GONE, NONE_OPEN, NOT_KEPT, NOT_OURS, REFUSED
 
@@ -75,7 +77,11 @@ class Acting:
     # --- what people do
 
     async def click(self, body: Json) -> None:
-        """Handle a button under a message. Never raises what the one who pressed can be told instead."""
+        """Handle a button under a message or in a modal. Never raises what the one who pressed can be told instead."""
+        press = interactions.read_press(body)
+        if press is not None:
+            await self._pressed(press)
+            return
         click = interactions.read_click(body)
         if click is None:
             return
@@ -225,20 +231,36 @@ class Acting:
 
     # --- modals: what they say
 
+    async def _pressed(self, press: interactions.Press) -> None:
+        """Do what a button in a modal says; the modal stays open and tells what came of it."""
+        if press.action != "rehearse":
+            log.warning("button_unknown", action=press.action)
+            return
+        try:
+            note = modals.read_return(press.form.values)
+        except modals.Mistakes as mistakes:
+            words = str(mistakes)
+        else:
+            words = await self._refusal(lambda: self._noted(OperatorRehearsed, press.form, note))
+        await self._dialogs.change(press.form.view, modals.with_answer(press.shown, words or REHEARSING), press.state)
+
     async def _submit_return(self, submitted: interactions.Submission) -> dict[str, str]:
         note = modals.read_return(submitted.values)
-        chosen = submitted.handoff or modals.read_choice(submitted.values)
-        words = await self._refusal(lambda: self._returned(submitted, chosen, note))
+        words = await self._refusal(lambda: self._noted(OperatorReturned, submitted, note))
         place = "note" if submitted.handoff else "handoff"
         return {place: words} if words else {}
 
-    async def _returned(self, submitted: interactions.Submission, chosen: str, note: ReturnNote) -> str:
-        handoff = await self._own(chosen, submitted.channel if submitted.handoff else "")
-        operator = await self._operator(submitted.user, handoff)
+    async def _noted(
+        self, kind: type[OperatorReturned | OperatorRehearsed], form: interactions.Submission, note: ReturnNote
+    ) -> str:
+        """Bring what a return modal asks for with its note: the return, or the agent's rehearsal of it."""
+        chosen = form.handoff or modals.read_choice(form.values)
+        handoff = await self._own(chosen, form.channel if form.handoff else "")
+        operator = await self._operator(form.user, handoff)
         return await self._sentence(
-            OperatorReturned(
+            kind(
                 site=self._site,
-                source=source_id(operator.id, "view", submitted.view, submitted.stamp),
+                source=source_id(operator.id, "view", form.view, form.stamp),
                 at=self._clock.now(),
                 operator=operator,
                 handoff=handoff.id,

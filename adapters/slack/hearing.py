@@ -15,7 +15,15 @@ from bridge.conversation import FileRef, Handoff, Operator, Thread
 from bridge.effects import Receipt
 from bridge.envelope import ReturnNote
 from bridge.errors import NotFound
-from bridge.events import Echoed, OperatorDeleted, OperatorEdited, OperatorLeft, OperatorReturned, OperatorSaid
+from bridge.events import (
+    Echoed,
+    OperatorDeleted,
+    OperatorEdited,
+    OperatorLeft,
+    OperatorRehearsed,
+    OperatorReturned,
+    OperatorSaid,
+)
 from bridge.ids import ChannelId, OutKey, RemoteRef, SiteId
 from bridge.order import InOrder
 from bridge.outcomes import Refused
@@ -186,10 +194,11 @@ class Hearing:
     async def _spoken(self, spoken: wire.Spoken, me: wire.Me, handoff: Handoff, thread: Thread) -> None:
         operator = await self._operator(spoken, me, handoff)
         names = await self._roster.names(spoken.mentioned - {me.bot_user})
-        if spoken.returns and not spoken.edited:
-            note = ReturnNote(note=spoken.return_note(names)[:MAX_NOTE_CHARS])
+        if spoken.command and not spoken.edited:
+            note = ReturnNote(note=spoken.note(names)[:MAX_NOTE_CHARS])
+            asks = OperatorRehearsed if spoken.command == "rehearse" else OperatorReturned
             receipt = await self._receive(
-                OperatorReturned(
+                asks(
                     site=self._site,
                     source=spoken.source,
                     at=spoken.at,

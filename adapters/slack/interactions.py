@@ -6,7 +6,7 @@ Shapes: https://docs.slack.dev/reference/interaction-payloads.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -67,14 +67,25 @@ class Submission:
     values: Mapping[str, Json]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Press:
+    """A button of ours within a modal. `form` is what the modal held then, with the press's own stamp; `shown` is the
+    modal as it stands, in the state `state`.
+    """
+
+    action: str
+    form: Submission
+    shown: Json
+    state: str
+
+
 def _dict(value: object) -> Json:
     return value if isinstance(value, Mapping) else {}
 
 
 def read_click(body: Json) -> Click | None:
     """Return the click of a `block_actions` payload on a message; None for anything else, such as a link button."""
-    actions = body.get("actions")
-    action = _dict(actions[0]) if isinstance(actions, list) and actions else {}
+    action = _action(body)
     container, message = _dict(body.get("container")), _dict(body.get("message"))
     channel = _dict(body.get("channel")).get("id") or container.get("channel_id")
     name, value = str(action.get("action_id") or ""), str(action.get("value") or "")
@@ -93,6 +104,28 @@ def read_click(body: Json) -> Click | None:
         trigger=str(body.get("trigger_id") or ""),
         stamp=str(action.get("action_ts") or body.get("trigger_id") or ""),
     )
+
+
+def read_press(body: Json) -> Press | None:
+    """Return the press of a `block_actions` payload within a modal of ours; None for one on a message. Such a payload
+    names no channel: the modal's private metadata does.
+    """
+    form, view = read_submission(body), _dict(body.get("view"))
+    action = _action(body)
+    name = str(action.get("action_id") or "")
+    if form is None or not form.view or not name.startswith("bridge_"):
+        return None
+    return Press(
+        action=name.removeprefix("bridge_"),
+        form=replace(form, stamp=str(action.get("action_ts") or form.stamp)),
+        shown=view,
+        state=str(view.get("hash") or ""),
+    )
+
+
+def _action(body: Json) -> Json:
+    actions = body.get("actions")
+    return _dict(actions[0]) if isinstance(actions, list) and actions else {}
 
 
 def read_command(body: Json) -> Command:

@@ -18,6 +18,9 @@ Values = Mapping[str, Mapping[str, Any]]
 
 RETURN = "bridge_return"
 TRANSFER = "bridge_transfer"
+REHEARSE = "bridge_rehearse"
+REHEARSE_WORDS = "Show me what it would say"
+REHEARSE_HINT = "The AI agent tries with this note, in the thread. The customer does not see it."
 MAX_LINES = 20
 MAX_LINE_CHARS = 500
 MAX_NOTE_CHARS = 3_000
@@ -35,6 +38,9 @@ _LISTS = {
     "promises": ("Promises made", "One per line. The AI agent keeps to them."),
     "do_not_repeat": ("Do not repeat", "One per line: what was settled, or what annoyed the customer."),
 }
+
+_SENT = ("type", "callback_id", "title", "submit", "close", "private_metadata")
+"""What of a view may be sent back; the rest is Slack's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +65,8 @@ class Mistakes(Exception):
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         """Keep the sentences."""
-        super().__init__("; ".join(errors.values()))
+        named = (f"{_LISTS[block][0]}: {words}" if block in _LISTS else words for block, words in errors.items())
+        super().__init__(" ".join(named))
         self.errors = dict(errors)
 
 
@@ -140,8 +147,23 @@ def returning(
             optional=True,
         ),
     ]
+    body += [
+        {**blocks.actions([blocks.button(REHEARSE_WORDS, REHEARSE, handoff or "choice")]), "block_id": REHEARSE},
+        blocks.context([blocks.plain(REHEARSE_HINT, blocks.MAX_CONTEXT_CHARS)]),
+    ]
     title = f"Return {ticket}" if ticket else "Return to AI"
     return _view(RETURN, title, "Return to AI", body, {"handoff": handoff, "channel": channel})
+
+
+def with_answer(view: Mapping[str, Any], words: str) -> Json:
+    """Return a return modal as Slack says that it stands, with these words under the button. What has been typed stays:
+    the inputs are the same (https://docs.slack.dev/reference/views/modal-views).
+    """
+    kept = {name: view[name] for name in _SENT if view.get(name)}
+    shown = list(view.get("blocks") or [])
+    at = next((i for i, block in enumerate(shown) if block.get("block_id") == REHEARSE), len(shown) - 1)
+    shown[at + 1 : at + 2] = [blocks.section(blocks.plain(words, blocks.MAX_SECTION_CHARS))]
+    return {**kept, "blocks": shown}
 
 
 def transferring(*, ticket: str, handoff: str, channel: str, queues: Sequence[tuple[str, str]]) -> Json:

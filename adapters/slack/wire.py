@@ -18,7 +18,8 @@ from bridge.ids import Millis, SourceId
 Json = Mapping[str, Any]
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-_RETURN = re.compile(r"(?is)\A\s*return(?![\w-])[\s:,-]*(.*)\Z")
+COMMANDS = ("return", "rehearse")
+_COMMAND = re.compile(rf"(?is)\A\s*({'|'.join(COMMANDS)})(?![\w-])[\s:,-]*(.*)\Z")
 _TS = re.compile(r"\A\d{1,12}\.\d{1,6}\Z")
 
 
@@ -142,17 +143,17 @@ class Spoken(Heard):
     hints: frozenset[str]
     mentioned: frozenset[str]
     edited: bool = False
-    returns: bool = False
-    """It reads `@bridge return ...`."""
+    command: str = ""
+    """Which of COMMANDS it asks of the bridge by name, as in `@bridge return ...`."""
 
     def markdown(self, names: Mapping[str, str]) -> str:
         """Return it as Markdown for customers."""
         return slack_text.markdown(self.message.blocks, self.message.text or "", names)
 
-    def return_note(self, names: Mapping[str, str]) -> str:
-        """Return what follows `@bridge return`."""
-        match = _RETURN.match(_after_mention(self.message, names))
-        return match.group(1).strip() if match else ""
+    def note(self, names: Mapping[str, str]) -> str:
+        """Return what follows the command."""
+        match = _COMMAND.match(_after_mention(self.message, names))
+        return match.group(2).strip() if match else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,7 +258,8 @@ def read_message(event: MessageEvent, me: Me) -> Happened | None:
 def _spoken(message: Message, channel: str, me: Me, source: SourceId, at: Millis, *, edited: bool = False) -> Spoken:
     mentioned = slack_text.mentions(message.blocks, message.text or "")
     hints = {name for name, there in _hints(message, mentioned, me).items() if there}
-    own_mention = bool(me.bot_user) and me.bot_user in mentioned
+    by_name = bool(me.bot_user) and me.bot_user in mentioned and not message.bot_id
+    asked = _COMMAND.match(_after_mention(message, {})) if by_name else None
     return Spoken(
         source=source,
         at=at,
@@ -270,7 +272,7 @@ def _spoken(message: Message, channel: str, me: Me, source: SourceId, at: Millis
         hints=frozenset(hints),
         mentioned=mentioned,
         edited=edited,
-        returns=own_mention and not message.bot_id and bool(_RETURN.match(_after_mention(message, {}))),
+        command=asked.group(1).lower() if asked else "",
     )
 
 

@@ -51,7 +51,7 @@ def test_a_reply() -> None:
     )
     assert said.source == f"slack:{TEAM}:C0SUPPORT:1795000100.000200:said"
     assert said.at == 1_795_000_100_000
-    assert (said.hints, said.edited, said.returns) == (frozenset(), False, False)
+    assert (said.hints, said.edited, said.command) == (frozenset(), False, "")
     assert wire.read_event({**BODIES["reply"], "event_id": "Ev0002"}, ME) == said
 
 
@@ -64,7 +64,7 @@ def test_both_events_of_a_mention_are_one() -> None:
     assert isinstance(first, wire.Spoken)
     assert isinstance(second, wire.Spoken)
     assert first.source == second.source
-    assert (first.returns, first.return_note({})) == (True, "refund done")
+    assert (first.command, first.note({})) == ("return", "refund done")
     assert first.hints == {"mentions_bridge"}
 
 
@@ -195,7 +195,7 @@ def test_broken_payloads_mean_nothing_or_something_never_a_crash(name: str, path
     happened = wire.read_event(body, ME)
 
     if isinstance(happened, wire.Spoken):
-        assert isinstance(happened.markdown({}) + happened.return_note({}), str)
+        assert isinstance(happened.markdown({}) + happened.note({}), str)
 
 
 @given(JSON)
