@@ -26,7 +26,10 @@ PERMISSIONS: Mapping[str, str] = {
 """Resource-specific permissions, each with what for. A team's owner grants them for that team only:
 https://learn.microsoft.com/microsoftteams/platform/graph-api/rsc/resource-specific-consent."""
 
-COMMANDS: Mapping[str, str] = {"return": "Give this thread's conversation back to the AI agent, with a note"}
+COMMANDS: Mapping[str, str] = {
+    "return": "Give this thread's conversation back to the AI agent, with a note",
+    "rehearse": "See here what the AI agent would say with a note; the customer does not see it",
+}
 """What the bot's menu offers after a mention."""
 
 ACTIONS: Mapping[str, str] = {"returnToAgent": "Return to AI agent", "sendToCustomer": "Send to the customer"}

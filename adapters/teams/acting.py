@@ -25,6 +25,7 @@ from bridge.events import (
     Event,
     OperatorClosed,
     OperatorForwarded,
+    OperatorRehearsed,
     OperatorReleased,
     OperatorReopened,
     OperatorReturned,
@@ -32,6 +33,7 @@ from bridge.events import (
     OperatorTransferred,
 )
 from bridge.ids import HandoffId, OutKey, QueueName, RemoteRef, SiteId
+from bridge.notices import REHEARSING
 from bridge.ports import Clock, Lookup, Receive
 from bridge.refusals import ELSEWHERE, ENDED, GONE, NONE_OPEN, NOT_KEPT, NOT_OURS, REFUSED
 
@@ -39,7 +41,7 @@ log = logs.get("teams.acting")
 
 Json = dict[str, Any]
 UNKNOWN = "The bridge knows no such button. Reload the message, or use another one."
-UNKNOWN_COMMAND = "I know one command: return, with a note for the AI agent behind it."
+UNKNOWN_COMMAND = "I know two commands, each with a note for the AI agent behind it: return and rehearse."
 SEVERAL = "You have several open conversations: use the button in the thread of the one that you mean."
 TITLE = "Return to AI"
 SEND_TITLE = "Send to the customer"
@@ -51,9 +53,13 @@ _PLAIN: dict[str, type[OperatorTook | OperatorReleased | OperatorClosed | Operat
     "reopen": OperatorReopened,
     "take_back": OperatorReopened,
 }
+_NOTED: dict[str, type[OperatorReturned | OperatorRehearsed]] = {
+    "return": OperatorReturned,
+    "rehearse": OperatorRehearsed,
+}
 _FORWARDS = frozenset({"send_to_customer", "take_and_send"})
 _LETTERS = frozenset({"retry_send", "it_arrived"})
-_KNOWN = _PLAIN.keys() | _FORWARDS | _LETTERS | {"return", "transfer"}
+_KNOWN = _PLAIN.keys() | _NOTED.keys() | _FORWARDS | _LETTERS | {"transfer"}
 
 
 class DeadLetters(Protocol):
@@ -121,6 +127,9 @@ class Acting:
         if not click.inline:
             await self._refusal(lambda: self._say(click, words))
             return None
+        if click.verb == "rehearse" and not words:
+            # Teams would show a card anew with empty inputs, and the draft of the note would be lost.
+            return answers.message(REHEARSING)
         if words or not (shown := await self._card_for(click)):
             return answers.message(words or "Done.")
         return answers.card(shown)
@@ -131,9 +140,9 @@ class Acting:
         head: Json = {"site": self._site, "source": click.source, "at": self._clock.now(), "operator": operator}
         if kind := _PLAIN.get(click.verb):
             return await self._sentence(kind(**head, handoff=handoff.id))
-        if click.verb == "return":
+        if noted := _NOTED.get(click.verb):
             note = forms.read_return(click.values)
-            return await self._sentence(OperatorReturned(**head, handoff=handoff.id, note=note))
+            return await self._sentence(noted(**head, handoff=handoff.id, note=note))
         if click.verb == "transfer":
             return await self._transfer(click, handoff, head)
         if click.verb in _FORWARDS:
@@ -240,7 +249,7 @@ class Acting:
         handoff = await self._at(compose)
         if compose.handoff and compose.handoff != handoff.id:
             return ELSEWHERE
-        return await self._return(compose, handoff, forms.read_return(compose.values))
+        return await self._bring("return", compose, handoff, forms.read_return(compose.values))
 
     # --- slash commands
 
@@ -258,11 +267,11 @@ class Acting:
                 await self._refusal(lambda: self._say(targeted, words))
 
     async def _commanded(self, targeted: wire.Targeted) -> str:
-        if targeted.return_note is None:
+        if (command := targeted.command) is None:
             return UNKNOWN_COMMAND
-        note = ReturnNote(note=targeted.return_note[: forms.MAX_NOTE_CHARS])
+        note = ReturnNote(note=command.note[: forms.MAX_NOTE_CHARS])
         if targeted.root:
-            return await self._return(targeted, await self._at(targeted), note)
+            return await self._bring(command.name, targeted, await self._at(targeted), note)
         person = operator_id(targeted.tenant, targeted.person)
         mine = [
             one
@@ -271,14 +280,14 @@ class Acting:
         ]
         if len(mine) != 1:
             return SEVERAL if mine else NONE_OPEN
-        return await self._return(targeted, mine[0], note)
+        return await self._bring(command.name, targeted, mine[0], note)
 
-    async def _return(self, where: wire.Where, handoff: Handoff, note: ReturnNote) -> str:
+    async def _bring(self, name: str, where: wire.Where, handoff: Handoff, note: ReturnNote) -> str:
         operator = await self._operator(where, handoff)
         return await self._sentence(
-            OperatorReturned(
+            _NOTED[name](
                 site=self._site,
-                source=source_id(where.source, "return"),
+                source=source_id(where.source, name),
                 at=self._clock.now(),
                 operator=operator,
                 handoff=handoff.id,

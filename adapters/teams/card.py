@@ -221,12 +221,10 @@ def _action(name: str, shown: Card, queues: Sequence[tuple[str, str]], mark: str
             body = [text.rich([Leaf(words)])]
         case _:
             return render.button(name, shown.handoff, key=mark)
-    form = {
-        "type": "AdaptiveCard",
-        "version": render.VERSION,
-        "body": body,
-        "actions": [render.execute(name, do, shown.handoff, key=mark, primary=name != "close")],
-    }
+    buttons = [render.execute(name, do, shown.handoff, key=mark, primary=name != "close")]
+    if name == "return":
+        buttons.append(render.button("rehearse", shown.handoff, key=mark))
+    form = {"type": "AdaptiveCard", "version": render.VERSION, "body": body, "actions": buttons}
     return {"type": "Action.ShowCard", "title": title, "card": form}
 
 

@@ -21,7 +21,15 @@ from bridge.conversation import FileRef, Handoff, Operator, Standing, Thread
 from bridge.effects import Receipt
 from bridge.envelope import ReturnNote
 from bridge.errors import NotFound
-from bridge.events import Event, OperatorDeleted, OperatorEdited, OperatorReturned, OperatorSaid, OperatorTransferred
+from bridge.events import (
+    Event,
+    OperatorDeleted,
+    OperatorEdited,
+    OperatorRehearsed,
+    OperatorReturned,
+    OperatorSaid,
+    OperatorTransferred,
+)
 from bridge.facts import DeskFacts
 from bridge.ids import ChannelId, DeskName, QueueName, RemoteRef, SiteId
 from bridge.order import InOrder
@@ -149,13 +157,14 @@ class Hearing:
         await self._answer(receipt, operator, thread)
 
     async def _command(self, spoken: wire.Spoken, handoff: Handoff, operator: Operator) -> Event | None:
-        """Return what a message asks of the bridge: `@bridge return <note>`, `@bridge transfer @colleague <note>`,
-        `@bridge transfer <queue> <note>`. None for any other message.
+        """Return what a message asks of the bridge: `@bridge return <note>`, `@bridge rehearse <note>`, `@bridge
+        transfer @colleague <note>`, `@bridge transfer <queue> <note>`. None for any other message.
         """
         head: dict[str, Any] = {"site": self._site, "source": spoken.source, "at": spoken.at, "operator": operator}
-        if spoken.return_note is not None:
-            note = ReturnNote(note=spoken.return_note[:MAX_NOTE_CHARS])
-            return OperatorReturned(**head, handoff=handoff.id, note=note)
+        if spoken.command is not None:
+            note = ReturnNote(note=spoken.command.note[:MAX_NOTE_CHARS])
+            asks = OperatorRehearsed if spoken.command.name == "rehearse" else OperatorReturned
+            return asks(**head, handoff=handoff.id, note=note)
         if spoken.transfer is None:
             return None
         if len(spoken.reading.people) == 1:

@@ -55,6 +55,7 @@ AGAIN = "sent again after an interruption: it may stand here twice"
 BUTTONS = {
     "take": "Take it",
     "return": "Return to AI",
+    "rehearse": "Show me what it would say",
     "transfer": "Transfer",
     "release": "Release",
     "close": "Close",

@@ -24,12 +24,20 @@ FETCH = "composeExtension/fetchTask"
 SUBMIT = "composeExtension/submitAction"
 RETURN_COMMAND = "returnToAgent"
 SEND_COMMAND = "sendToCustomer"
-_RETURN = re.compile(r"(?is)\A\s*/?return(?![\w-])[\s:,-]*(.*)\Z")
+_COMMAND = re.compile(r"(?is)\A\s*/?(return|rehearse)(?![\w-])[\s:,-]*(.*)\Z")
 _TRANSFER = re.compile(r"(?is)\A\s*/?transfer(?![\w-])(?:\s+to(?![\w-]))?[\s:,-]*(.*)\Z")
-_SLASH_RETURN = re.compile(r"(?is)\A\s*/return(?![\w-])[\s:,-]*(.*)\Z")
+_SLASH = re.compile(r"(?is)\A\s*/(return|rehearse)(?![\w-])[\s:,-]*(.*)\Z")
 _SLIP = re.compile(
-    r"(?i)\A\s*/?(retur\w{0,2}|retrun|reutrn|rteurn|reurn|retunr|etrun|transfer|help|status|take|close|release)\b"
+    r"(?i)\A\s*/?(retur\w{0,2}|retrun|reutrn|rteurn|reurn|retunr|etrun|rehears\w{0,2}|rehers\w{0,2}|transfer|help|status|take|close|release)\b"
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """What somebody asks of the bridge with a note: `return` or `rehearse`."""
+
+    name: str
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,13 +87,11 @@ class Spoken(Where):
         return frozenset(name for name, holds in there.items() if holds)
 
     @property
-    def return_note(self) -> str | None:
-        """What follows `@bridge return` or a typed `/return`; None if it is neither."""
+    def command(self) -> Command | None:
+        """What `@bridge return` or a typed `/return` asks for, or the same with `rehearse`; None if it is neither."""
         if self.reading.after_mention is not None:
-            match = _RETURN.match(self.reading.after_mention)
-        else:
-            match = _SLASH_RETURN.match(self.reading.plain)
-        return match.group(1).strip() if match else None
+            return _command(_COMMAND.match(self.reading.after_mention))
+        return _command(_SLASH.match(self.reading.plain))
 
     @property
     def transfer(self) -> str | None:
@@ -103,10 +109,13 @@ class Targeted(Where):
     words: str
 
     @property
-    def return_note(self) -> str | None:
-        """What follows `return`; None for another command."""
-        match = _RETURN.match(self.words)
-        return match.group(1).strip() if match else None
+    def command(self) -> Command | None:
+        """What it asks for; None for a command that is not known."""
+        return _command(_COMMAND.match(self.words))
+
+
+def _command(match: re.Match[str] | None) -> Command | None:
+    return Command(name=match.group(1).lower(), note=match.group(2).strip()) if match else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

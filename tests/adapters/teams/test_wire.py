@@ -93,13 +93,17 @@ def test_what_means_nothing_is_nothing(changes: dict[str, Any]) -> None:
 def test_return_is_a_word_behind_the_mention(text: str, note: str | None) -> None:
     """The first one, alone or with a note."""
     mention = {"type": "mention", "text": "<at>Bridge</at>", "mentioned": BOT}
-    assert spoken(text=text, entities=[mention]).return_note == note
+    assert spoken(text=text, entities=[mention]).command == (
+        note if note is None else wire.Command(name="return", note=note)
+    )
 
 
 def test_return_without_a_mention_needs_its_slash() -> None:
     """A sentence that begins with the word is a sentence."""
-    assert spoken(text="/return thanks").return_note == "thanks"
-    assert spoken(text="return it by post").return_note is None
+    assert spoken(text="/return thanks").command == wire.Command(name="return", note="thanks")
+    assert spoken(text="/rehearse thanks").command == wire.Command(name="rehearse", note="thanks")
+    assert spoken(text="return it by post").command is None
+    assert spoken(text="rehearse it").command is None
 
 
 def test_a_private_message_is_never_something_spoken() -> None:
