@@ -19,7 +19,13 @@ the supervisor may take over; guest, outsider and bot may nothing.
 - reply before it; `first_reply = "takes"`: kept with *Take it and send this*; sent
 - release, owner gone, transfer to a person, a stranger, a queue, while waiting: offered again, ladder anew; mention and
   note; refused; new card with recap, old thread linked and deaf
-- stale button, guest, outsider: refused in words; rehearsal: the thread alone
+- stale button, guest, outsider: refused in words
+
+`Rehearsing`: what the agent would say.
+- form, mention: the thread alone, labelled, with who asked and the draft note
+- each field; twice; while waiting; by others, after the return; mistyped: read whole; one try a press; any operator;
+  refused in words; a note
+- failure, handover, silence, change of owner meanwhile: said
 
 `Speaking`: who is heard.
 - owner, colleague, supervisor, guest, outsider, bot; each `audience`: by name; kept with *Send to the customer*, by
@@ -43,10 +49,11 @@ Elsewhere: transfer to another desk (`tests/adapters/test_two_desks.py`), what o
 
 from tests.contracts.desk_conformance_opening import Opening
 from tests.contracts.desk_conformance_owning import Owning
+from tests.contracts.desk_conformance_rehearsing import Rehearsing
 from tests.contracts.desk_conformance_returning import Returning
 from tests.contracts.desk_conformance_speaking import Speaking
 from tests.contracts.desk_conformance_trouble import Trouble
 
 
-class DeskConformance(Opening, Owning, Speaking, Returning, Trouble):
+class DeskConformance(Opening, Owning, Rehearsing, Speaking, Returning, Trouble):
     """All cases."""

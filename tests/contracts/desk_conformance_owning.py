@@ -3,16 +3,13 @@
 import asyncio
 
 from bridge.envelope import ReturnNote
-from bridge.events import OperatorRehearsed
-from bridge.ids import SourceId
-from bridge.ports import Done, Message
-from tests.contracts.desk_conformance_house import SITE, House
+from tests.contracts.desk_conformance_house import House
 from tests.contracts.desk_conformance_room import COLLEAGUE, GUEST, OUTSIDER, OWNER, SUPERVISOR, Room
 from tests.contracts.desk_conformance_talk import SUMMARY, new_talk
 
 
 class Owning:
-    """Take, take over, release, leave, transfer, rehearse."""
+    """Take, take over, release, leave, transfer."""
 
     async def test_the_first_to_take_it_has_it(self, house: House, room: Room) -> None:
         """The card, the thread (by a mention, so that the client follows it) and the customer are told who has it."""
@@ -224,25 +221,3 @@ class Owning:
         await room.give_back(GUEST, talk.root, ReturnNote(note="canary"))
         await talk.owned_by("waiting")
         await talk.take()
-
-    async def test_the_agent_rehearses_for_the_thread_alone(self, house: House, room: Room) -> None:
-        """What the agent would say stands in the thread, marked as the agent's; no page is ever sent it."""
-        talk = await new_talk(house, room)
-        await talk.taken()
-        handoff, owner = await talk.handoff(), (await talk.conversation()).operator
-        assert owner is not None
-        house.agent.script(talk.chat.conversation, Message(text="I would say: a canary."), Done())
-        rehearsed = OperatorRehearsed(
-            site=SITE,
-            source=SourceId(f"{handoff.id}:rehearse"),
-            at=house.clock.now(),
-            operator=owner,
-            handoff=handoff.id,
-            note=ReturnNote(note="All paid."),
-        )
-        await house.bridge.engine.receive(rehearsed)
-        assert "Ada · AI agent" in (await talk.sees("I would say: a canary.")).text
-        await talk.owned_by("human", OWNER)
-        await talk.say(OWNER, "All is paid.")
-        await talk.chat.sees("All is paid.")
-        assert not talk.chat.ever_saw("canary")

@@ -136,6 +136,12 @@ class Room(Protocol):
         """Press *Return to AI* on a card and send its form off; a refusal is kept for `told`."""
         ...
 
+    async def rehearse(self, person: Person, ref: str, note: ReturnNote, *, presses: int = 1) -> None:
+        """Press *Return to AI* on a card, fill its form in and let the agent rehearse from it, so often; then leave the
+        form. What the client answers is kept for `told`, and the form must still hold what was typed.
+        """
+        ...
+
     async def give_back_by_message(self, person: Person, ref: str, note: ReturnNote) -> None:
         """Do the same from a message's own menu."""
         ...

@@ -16,6 +16,7 @@ from adapters.sandbox.slack.records import Message, View
 from adapters.sandbox.slack.sandbox import Sandbox
 from adapters.sandbox.slack.server import serving
 from adapters.sandbox.slack.settings import APP_TOKEN, BOT_TOKEN, SandboxSettings
+from adapters.slack import modals
 from bridge.envelope import ReturnNote
 from bridge.ids import DeskName
 from tests.contracts.desk_conformance_house import Json, LeapingClock, until
@@ -186,6 +187,21 @@ class SlackRoom:
         await self.press(person, ref, "Return to AI")
         await self._send_off(person, before, _return_values(note))
 
+    async def rehearse(self, person: Person, ref: str, note: ReturnNote, *, presses: int = 1) -> None:
+        before = self._before(person)
+        await self.press(person, ref, "Return to AI")
+        view = await self._opened(person, before)
+        typed = _return_values(note)
+        for _ in range(presses if view else 0):
+            assert view is not None
+            place = {"view_id": view.id, "action_id": modals.REHEARSE}
+            assert await self._act(person, "click", **place, values=typed) == {}
+            held, typed = view.state["note"]["note"]["value"], {}
+            assert (held or "") == note.note
+            self._told[person].append(_words(view.body["blocks"][-1]))
+        if view is not None:
+            await self._act(person, "close_view", view_id=view.id)
+
     async def give_back_by_message(self, person: Person, ref: str, note: ReturnNote) -> None:
         channel, ts = ref.split("|")
         before = self._before(person)
@@ -227,8 +243,18 @@ class SlackRoom:
 
     async def _send_off(self, person: Person, before: tuple[set[str], int], values: Json) -> None:
         """Submit the dialog that opened since; none may have, if the person was told why."""
-        old, told = before
+        view = await self._opened(person, before)
+        if view is None:
+            return
+        answer = await self._act(person, "submit", view_id=view.id, values=values)
+        assert "failed" not in answer, answer
+        if errors := answer.get("errors"):
+            self._told[person] += errors.values()
+            await self._act(person, "close_view", view_id=view.id)
 
+    async def _opened(self, person: Person, before: tuple[set[str], int]) -> View | None:
+        """Return the dialog that opened since; None: the person was told why there is none."""
+        old, told = before
         opened: list[View] = []
 
         async def answered() -> bool:
@@ -237,14 +263,7 @@ class SlackRoom:
             return bool(opened) or len(self.told(person)) > told
 
         await until(answered, what="no dialog opened")
-        if not opened:
-            return
-        view = opened[0]
-        answer = await self._act(person, "submit", view_id=view.id, values=values)
-        assert "failed" not in answer, answer
-        if errors := answer.get("errors"):
-            self._told[person] += errors.values()
-            await self._act(person, "close_view", view_id=view.id)
+        return opened[0] if opened else None
 
     async def attach(self, person: Person, name: str, content: bytes, text: str, root: str) -> None:
         channel, ts = root.split("|")

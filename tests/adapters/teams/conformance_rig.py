@@ -194,6 +194,13 @@ class TeamsRoom:
     async def give_back(self, person: Person, ref: str, note: ReturnNote) -> None:
         await self._click(person, ref, "Return to AI", _return_inputs(note))
 
+    async def rehearse(self, person: Person, ref: str, note: ReturnNote, *, presses: int = 1) -> None:
+        views = self.sandbox.team.locate(ref.split("|")[1]).views
+        for _ in range(presses):
+            before = views.get(WHO[person])
+            await self._click(person, ref, "Show me what it would say", _return_inputs(note))
+            assert views.get(WHO[person]) in (before, None), "a card shown anew holds nothing of what was typed"
+
     async def give_back_by_message(self, person: Person, ref: str, note: ReturnNote) -> None:
         found = await self._act(person, "message_action", message=ref.split("|")[1], command="returnToAgent")
         if not any(str(each.get("type", "")).startswith("Input.") for each in found["card"]["body"]):
