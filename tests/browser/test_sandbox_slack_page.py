@@ -31,6 +31,7 @@ CARD: list[dict[str, Any]] = [
         "elements": [
             {"type": "button", "text": plain("Take it"), "action_id": "take", "style": "primary"},
             {"type": "button", "text": plain("Return to AI"), "action_id": "return"},
+            {"type": "button", "text": plain("Transfer"), "action_id": "transfer"},
         ],
     },
 ]
@@ -71,6 +72,27 @@ MODAL: dict[str, Any] = {
 }
 
 
+TRYING: dict[str, Any] = {
+    **MODAL,
+    "blocks": [
+        *MODAL["blocks"],
+        {
+            "type": "input",
+            "block_id": "facts",
+            "optional": True,
+            "label": plain("Facts"),
+            "element": {"type": "plain_text_input", "action_id": "facts", "multiline": True},
+        },
+        {
+            "type": "actions",
+            "block_id": "try",
+            "elements": [{"type": "button", "text": plain("Try"), "action_id": "try"}],
+        },
+        {"type": "context", "elements": [plain("Nothing was tried yet.")]},
+    ],
+}
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def slack() -> AsyncIterator[Workspace]:
     """A sandbox without a posting limit."""
@@ -103,6 +125,20 @@ async def client(slack: Workspace) -> AsyncIterator[AsyncWebClient]:
     async def on_return(ack: Any, body: dict[str, Any], client: AsyncWebClient) -> None:
         await ack()
         await client.views_open(trigger_id=body["trigger_id"], view=MODAL)
+
+    @app.action("transfer")
+    async def on_transfer(ack: Any, body: dict[str, Any], client: AsyncWebClient) -> None:
+        await ack()
+        await client.views_open(trigger_id=body["trigger_id"], view=TRYING)
+
+    @app.action("try")
+    async def on_try(ack: Any, body: dict[str, Any], client: AsyncWebClient) -> None:
+        await ack()
+        view = body["view"]
+        note = view["state"]["values"]["note"]["note"]["value"]
+        under = {"type": "context", "elements": [plain(f"Tried with {note}.")]}
+        shown = {**TRYING, "blocks": [*TRYING["blocks"][:-1], under]}
+        await client.views_update(view_id=view["id"], hash=view["hash"], view=shown)
 
     @app.shortcut("bridge_return_message")
     async def on_shortcut(ack: Any, body: dict[str, Any], client: AsyncWebClient) -> None:
@@ -224,6 +260,33 @@ async def test_a_modal_shows_errors_keeps_what_was_typed_and_closes(
     await dialog.get_by_role("button", name="Return", exact=True).click()
     await expect(dialog).to_be_hidden()
     await expect(page.locator("#messages")).to_contain_text("solved/refunded today/['continue']")
+
+
+async def test_a_modal_that_the_app_changes_stays_where_one_is(
+    page: Page, slack: Workspace, client: AsyncWebClient
+) -> None:
+    """A button within it carries what was typed; after the update the words, the ticks, the place and the focus are as
+    they were, and the next press works again.
+    """
+    await page.set_viewport_size({"width": 900, "height": 480})
+    await card(client)
+    await page.goto(slack.url)
+    await page.get_by_role("button", name="Transfer").click()
+    dialog = page.get_by_role("dialog", name="Return to AI")
+    body = dialog.locator(".modal-body")
+    await dialog.get_by_label("Let the AI continue now").check()
+    for note in ("refunded", "refunded today"):
+        await dialog.get_by_label("Note").fill(note)
+        await dialog.get_by_label("Facts").fill("all paid")
+        button = dialog.get_by_role("button", name="Try")
+        await button.click()
+        await expect(dialog.get_by_text(f"Tried with {note}.")).to_be_visible()
+        await expect(button).to_be_focused()
+        assert await body.evaluate("each => each.scrollTop") > 0
+        await expect(button).to_be_in_viewport()
+    await expect(dialog.get_by_label("Note")).to_have_value("refunded today")
+    await expect(dialog.get_by_label("Facts")).to_have_value("all paid")
+    await expect(dialog.get_by_label("Let the AI continue now")).to_be_checked()
 
 
 async def test_escape_closes_a_modal_for_the_app_too(page: Page, slack: Workspace, client: AsyncWebClient) -> None:

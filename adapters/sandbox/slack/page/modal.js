@@ -37,15 +37,30 @@ export function showModal() {
   }
   const print = JSON.stringify(top);
   if (shown?.print === print) return;
-  const kept = shown?.id === top.view.id ? valuesIn(dialog) : {};
+  const isNew = shown?.id !== top.view.id;
+  const kept = isNew ? {} : valuesIn(dialog), place = isNew ? null : placeIn(dialog);
   draw(top, mine.length > 1);
   restore(dialog, kept);
-  const isNew = shown?.id !== top.view.id;
+  if (place) goTo(dialog, place);
   shown = { id: top.view.id, print };
   if (!dialog.open) dialog.showModal();
   const firstError = dialog.querySelector(".block-input.wrong .field-input");
   if (firstError) firstError.focus();
   else if (isNew) (dialog.querySelector(".modal-body .field-input, .modal-body input, .modal-body button") || dialog.querySelector("button")).focus();
+}
+
+/** Where somebody is in a form: how far down, and at which element. */
+function placeIn(container) {
+  const at = document.activeElement?.closest("[data-action], .choice input");
+  const box = at?.closest("[data-action]");
+  return { top: container.querySelector(".modal-body")?.scrollTop ?? 0, action: container.contains(box) ? box.dataset.action : null };
+}
+
+function goTo(container, { top, action }) {
+  const there = action && [...container.querySelectorAll("[data-action]")].find((each) => each.dataset.action === action);
+  if (there) (there.matches("button, input, select, textarea") ? there : there.querySelector("input"))?.focus({ preventScroll: true });
+  const body = container.querySelector(".modal-body");
+  if (body) body.scrollTop = top;
 }
 
 function draw({ view, errors }, isPushed) {
