@@ -22,7 +22,7 @@ SHORTCUTS: Mapping[str, tuple[str, str]] = {
 """Message shortcuts: callback id -> (name, description)."""
 
 SCOPES: Mapping[str, str] = {
-    "app_mentions:read": "`@bridge return <note>` in a thread",
+    "app_mentions:read": "`@bridge return <note>` and `@bridge rehearse <note>` in a thread",
     "channels:history": "read what operators write in the threads of public queue channels",
     "channels:read": "know who is in a queue's channel, and whether it is shared with another organisation",
     "chat:write": "post and update the cards and the customers' lines",

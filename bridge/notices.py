@@ -59,7 +59,7 @@ THREAD_TEXTS: Mapping[str, str] = {
     "transferred_away": "{name} moved this conversation to the queue {queue}. It goes on in a new thread.{note}",
     "transferred_here": "{name} moved this conversation here from {queue}.{note}",
     "returned": "{name} gave this conversation back to the AI agent ({outcome}).{note}",
-    "rehearsing": "{name} asked the AI agent what it would say next. It says so here; the customer does not see it.{note}",
+    "rehearsing": "{name} asked the AI agent what it would say next. The answer comes here; the customer does not see it.{note}",
     "rehearsal_failed": "The rehearsal failed: the AI agent did not answer as it should. The customer saw nothing of it.",
     "rehearsal_dropped": "The rehearsal was stopped, because this conversation changed hands. The customer saw nothing of it.",
     "unanswered": "Nobody took it in time, so the conversation went back to the AI agent, and the customer was told.",
