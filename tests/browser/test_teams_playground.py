@@ -36,7 +36,7 @@ async def test_the_main_job_is_done_by_the_playgrounds_own_buttons(
         await customer.sees("on its way")
         await customer.say("Can I talk to a person?")
         await customer.sees("ticket is H-1001")
-        post = page.get_by_role("group").filter(has_text="H-1001")
+        post = page.get_by_role("group").filter(has_text="H-1001 · ")
         await expect(post).to_contain_text("Waiting for somebody to take it")
         await expect(post).to_contain_text("The conversation before the handoff")
         await page.screenshot(path=screenshots / "teams-playground-waiting.png")
@@ -60,4 +60,4 @@ async def test_the_main_job_is_done_by_the_playgrounds_own_buttons(
         await page.screenshot(path=screenshots / "teams-playground-returned.png")
 
         await post.get_by_role("button", name="Take it back", exact=True).first.click()
-        await expect(page.get_by_role("group").filter(has_text="H-1002")).to_contain_text("Taken by Dana Ruiz")
+        await expect(page.get_by_role("group").filter(has_text="H-1002 · ")).to_contain_text("Taken by Dana Ruiz")
