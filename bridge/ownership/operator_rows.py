@@ -153,7 +153,8 @@ def _to_colleague(draft: Draft, colleague: Operator, by: str, note: str) -> Deci
 
 def move_to_queue(draft: Draft, route: Route, *, by: str, note: str) -> None:
     """Open a new thread for the same handoff in the route's channel; leave a word in the old one."""
-    handoff = draft.open_handoff
+    handoff, queue = draft.open_handoff, draft.verdicts.queue
+    before = queue.label if queue is not None else handoff.queue
     draft.stop_ladder()
     text = thread("transferred_away", name=by, queue=route.queue.label, note=note)
     draft.tell_thread(text, notice="transferred", ordinal=handoff.thread.ordinal, points_to=handoff)
@@ -171,7 +172,7 @@ def move_to_queue(draft: Draft, route: Route, *, by: str, note: str) -> None:
     draft.effects.append(Send(handoff=handoff.id, kind=OutKind.CARD, ordinal=handoff.thread.ordinal))
     draft.card()
     draft.effects.append(Send(handoff=handoff.id, kind=OutKind.TRANSCRIPT, n=draft.conversation.next_n))
-    draft.tell_thread(thread("transferred_here", name=by, queue=handoff.queue, note=note), notice="transferred")
+    draft.tell_thread(thread("transferred_here", name=by, queue=before, note=note), notice="transferred")
     draft.start_ladder()
 
 

@@ -31,7 +31,7 @@ async def test_a_conversation_passes_to_the_other_desk_and_back(tmp_path: Path) 
             for words in (SUMMARY, "Waiting for somebody to take it", f"{OWNER} moved it here"):
                 assert words in card.text
             assert "Our colleagues in Teams know more." in talk.notes
-            await talk.sees(f"{OWNER} moved this conversation here from support. Note: Charged twice.")
+            await talk.sees(f"{OWNER} moved this conversation here from Support. Note: Charged twice.")
             await talk.take(COLLEAGUE)
             await talk.say(COLLEAGUE, "Hello from Teams.")
             await talk.chat.sees("Hello from Teams.")

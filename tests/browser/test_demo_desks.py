@@ -62,7 +62,7 @@ async def test_a_conversation_goes_from_slack_to_teams_and_back(demo: Page) -> N
     await slack.get_by_role("dialog").get_by_role("button", name="Transfer").click()
     await shows(demo, "Teams")
     await expect(
-        teams.get_by_text("moved this conversation here from billing. Note: It was the parcel.")
+        teams.get_by_text("moved this conversation here from Billing (Slack). Note: It was the parcel.")
     ).to_be_visible(timeout=WITHIN_MS)
     await expect(tab(demo, "Slack, something new")).to_be_visible(timeout=WITHIN_MS)
     await tab(demo, "Slack").click()

@@ -169,7 +169,7 @@ class Owning:
         assert card.buttons == ("Take it", "Return to AI", "Transfer", "Close")
         recap = await talk.sees("This is for billing.")
         assert "Fine with me." in recap.text
-        await talk.sees(f"{OWNER} moved this conversation here from support. Note: Charged twice.")
+        await talk.sees(f"{OWNER} moved this conversation here from Support. Note: Charged twice.")
         moved = await talk.sees("It goes on in a new thread. Note: Charged twice.", old)
         assert room.links(moved) == [talk.root]
         assert (await talk.card_says("Moved to", old)).buttons == ()
