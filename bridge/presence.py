@@ -16,6 +16,7 @@ from bridge.conversation import Conversation, State
 from bridge.errors import NotFound, StoreUnavailable
 from bridge.events import CardStale
 from bridge.ids import ConversationId, HandoffId, Millis, SiteId, SourceId
+from bridge.pacing import Pace
 from bridge.ports import Clock, Receive
 from bridge.sharing import AWAY, HERE, PRESENCE_MS, Presence
 from bridge.storage import Store, Tx
@@ -78,6 +79,7 @@ class PresenceWatch:
         """Take the ports."""
         self._attendance, self._store, self._clock, self._receive = attendance, store, clock, receive
         self._began_at: Millis | None = None
+        self._pace, self._tell_at = Pace(), Millis(0)
         self._stopping = False
 
     async def run(self) -> None:
@@ -101,18 +103,22 @@ class PresenceWatch:
         self._attendance.arrived.set()
 
     async def step(self) -> None:
-        """Keep who is here, and tell the cards of those who came or are away."""
+        """Keep who is here, and tell the cards of those who came or are away: as many as a desk takes meanwhile, the
+        others later. After an outage there may be thousands, which would only wait in the lanes.
+        """
         self._attendance.arrived.clear()
         now = self._clock.now()
         for site, handoffs in self._attendance.present().items():
             for start in range(0, len(handoffs), PORTION):
                 for one in await self._keep(site, handoffs[start : start + PORTION], now):
-                    await self._tell(one, HERE, now)
+                    if self._tell_at <= now:
+                        await self._tell(one, HERE, now)
         # Pages that a process showed which is gone need a moment to come back, to this one perhaps.
         self._began_at = now if self._began_at is None else self._began_at
         if now >= self._began_at + PRESENCE_MS:
             for one in await self._store.read(lambda tx: tx.lapsed_presences(now)):
-                await self._tell(one, AWAY, now)
+                if self._tell_at <= now:
+                    await self._tell(one, AWAY, now)
 
     async def _keep(self, site: SiteId, handoffs: list[HandoffId], now: Millis) -> list[Presence]:
         """Keep these; return those whose cards do not say so."""
@@ -125,6 +131,7 @@ class PresenceWatch:
 
     async def _tell(self, one: Presence, what: str, now: Millis) -> None:
         """Let the card be shown anew, then note it: a crash in between shows it once more."""
+        self._tell_at = self._pace.free_at(posts=False, was_free_at=self._tell_at, now=now)
         source = SourceId(f"presence:{one.handoff}:{what}:{one.until}")
         with contextlib.suppress(NotFound):
             await self._receive(CardStale(site=one.site, source=source, at=now, handoff=one.handoff))

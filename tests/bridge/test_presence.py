@@ -1,6 +1,7 @@
 """Whether a customer has the chat on the screen, and that the card is told: with windows, polls, other processes."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -176,6 +177,28 @@ async def test_another_process_that_shows_it_keeps_it_here(desk: Desk) -> None:
         await elsewhere.watch.step()
 
     assert (await desk.told(), await desk.cards()) == (HERE, shown)
+
+
+async def test_many_at_once_are_told_at_the_pace_of_a_desk(desk: Desk) -> None:
+    """When five hundred pages come back after an outage, no backlog of cards arises; each is told in the end."""
+    handoffs = [HandoffId(f"h-{number}") for number in range(500)]
+    for number, handoff in enumerate(handoffs):
+        stray = replace(row(handoff=handoff), id=ConversationId(f"c-{number}"))
+        desk.attendance.saw(stray, stays=True)
+
+    async def told() -> int:
+        found = await desk.story.look(lambda tx: tx.presences(SITE, handoffs))
+        return sum(one.told == HERE for one in found.values())
+
+    numbers = []
+    for _ in range(7):
+        await desk.beat()
+        numbers.append(await told())
+    assert numbers[0] == 10
+    assert all(6 <= after - before <= 7 for before, after in itertools.pairwise(numbers))
+    for _ in range(70):
+        await desk.beat()
+    assert await told() == 500
 
 
 async def test_a_handoff_that_ended_is_told_nothing(desk: Desk) -> None:
