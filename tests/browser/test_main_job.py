@@ -19,7 +19,7 @@ from tests.browser.test_webchat import Widget, serving
 from tests.journeys.world import DIRECTLINE_SECRET, World
 from tests.settings import CACHE
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("pages")
 
 GREETING = (
     "Ada · AI\n\nHello! I am Ada, the AI assistant of Northwind Outfitters. I can help with orders, invoices, refunds "

@@ -20,7 +20,7 @@ from tests.journeys.teams_world import TeamsWorld
 from tests.journeys.world import ADMIN_KEY, DIRECTLINE_SECRET
 from tests.settings import CACHE
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("pages")
 NOTE = "A new parcel left today."
 
 

@@ -7,7 +7,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.journeys import playground
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("pages")
 
 
 async def reply(page: Page, post: Locator, text: str) -> None:
