@@ -24,6 +24,8 @@ from bridge.storage import Store, Tx
 log = logs.get(__name__)
 BEAT_S = 10.0
 """A third of `PRESENCE_MS`: two beats may be late."""
+REST_S = 1.0
+"""Between two looks, however many come: thousands do when a process was replaced."""
 PORTION = 200
 """Handoffs of one unit."""
 
@@ -83,16 +85,15 @@ class PresenceWatch:
         self._stopping = False
 
     async def run(self) -> None:
-        """Look every ten seconds and whenever somebody comes, until `stop`."""
+        """Look every ten seconds, and within one when somebody comes, until `stop`."""
         while not self._stopping:
             try:
                 await self.step()
             except StoreUnavailable:
                 log.warning("store_unavailable")
-                await self._clock.sleep(1)
             except Exception:
                 log.exception("presence_step_failed")
-                await self._clock.sleep(1)
+            await self._clock.sleep(REST_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
                     await self._attendance.arrived.wait()
@@ -125,7 +126,7 @@ class PresenceWatch:
 
         def unit(tx: Tx) -> list[Presence]:
             tx.keep_presence(site, handoffs, Millis(now + PRESENCE_MS))
-            return [one for one in tx.presences(site, handoffs).values() if one.told != HERE]
+            return list(tx.untold_presences(site, handoffs))
 
         return await self._store.run(unit)
 

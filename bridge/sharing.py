@@ -65,6 +65,10 @@ class SharedTx(Protocol):
         """Return what is known of these; one whose customer was never seen on a screen is left out."""
         ...
 
+    def untold_presences(self, site: SiteId, handoffs: Sequence[HandoffId]) -> Sequence[Presence]:
+        """Return those of these that were not told as here, by their handoffs' ids."""
+        ...
+
     def note_presence(self, site: SiteId, handoff: HandoffId, told: str) -> None:
         """Keep what the card was brought up to date with. Nothing is kept of one that is not known."""
         ...

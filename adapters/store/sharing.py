@@ -46,9 +46,25 @@ _KEEP = PerDialect(
         )
     )
 )
+_PROLONG = PerName(
+    **{
+        name: update(LEASE)
+        .values(until=b("v_until"))
+        .where(_L.site == b("w_site"), _L.name.in_(names), _L.until < b("v_until"))
+        for name, names in _IDS.items()
+    }
+)
 _PRESENCE = (_L.site, _L.name, _L.owner, _L.until)
 _PRESENCES = PerName(
     **{name: select(*_PRESENCE).where(_L.site == b("site"), _L.name.in_(names)) for name, names in _IDS.items()}
+)
+_UNTOLD = PerName(
+    **{
+        name: select(*_PRESENCE)
+        .where(_L.site == b("site"), _L.name.in_(names), text(f"lease.owner <> '{HERE}'"))
+        .order_by(_L.name)
+        for name, names in _IDS.items()
+    }
 )
 _LAPSED = (
     select(*_PRESENCE)
@@ -117,12 +133,17 @@ class SharingUnits(Session):
     def keep_presence(self, site: SiteId, handoffs: Sequence[HandoffId], until: Millis) -> None:
         # In one order in all processes: two that lock the same rows in another one would deadlock.
         names = sorted(f"{_WINDOW}{handoff}" for handoff in handoffs)
-        if names:
+        # Nearly always all are known: then one statement does, however many they are.
+        if names and self._change(_PROLONG, w_site=site, ids=json.dumps(names), v_until=until) < len(names):
             self._change_each(_KEEP, [{"site": site, "name": name, "owner": "", "until": until} for name in names])
 
     def presences(self, site: SiteId, handoffs: Sequence[HandoffId]) -> Mapping[HandoffId, Presence]:
         names = json.dumps([f"{_WINDOW}{handoff}" for handoff in handoffs])
         return {found.handoff: found for found in map(_presence, self._all(_PRESENCES, site=site, ids=names))}
+
+    def untold_presences(self, site: SiteId, handoffs: Sequence[HandoffId]) -> Sequence[Presence]:
+        names = json.dumps([f"{_WINDOW}{handoff}" for handoff in handoffs])
+        return [_presence(row) for row in self._all(_UNTOLD, site=site, ids=names)]
 
     def note_presence(self, site: SiteId, handoff: HandoffId, told: str) -> None:
         self._write(_NOTE, w_site=site, w_name=f"{_WINDOW}{handoff}", v_owner=told)

@@ -43,6 +43,10 @@ class SharingUnits(LaneUnits):
         known = self._tables.presences
         return {handoff: known[site, handoff] for handoff in handoffs if (site, handoff) in known}
 
+    def untold_presences(self, site: SiteId, handoffs: Sequence[HandoffId]) -> Sequence[Presence]:
+        found = self.presences(site, handoffs).values()
+        return sorted((one for one in found if one.told != HERE), key=lambda one: one.handoff)
+
     def note_presence(self, site: SiteId, handoff: HandoffId, told: str) -> None:
         was = self._tables.presences.get((site, handoff))
         if was is not None:

@@ -85,6 +85,12 @@ class SharingContract:
             first: Presence(site=SITE, handoff=first, until=at(90), told="here"),
             second: Presence(site=SITE, handoff=second, until=at(50)),
         }
+        unknown = Presence(site=SITE, handoff=second, until=at(50))
+        assert await store.read(lambda tx: list(tx.untold_presences(SITE, asked))) == [unknown]
+        assert await store.read(lambda tx: list(tx.untold_presences(SITE, [first]))) == []
+        await store.run(lambda tx: tx.note_presence(SITE, first, "away"))
+        found = await store.read(lambda tx: tx.untold_presences(SITE, asked))
+        assert [(one.handoff, one.told) for one in found] == [(first, "away"), (second, "")]
         other = Presence(site=OTHER_SITE, handoff=first, until=at(10))
         assert await store.read(lambda tx: tx.presences(OTHER_SITE, asked)) == {first: other}
         assert await store.read(lambda tx: tx.presences(SITE, [])) == {}
