@@ -90,6 +90,12 @@ class _Tree(HTMLParser):
         self._open = [self.root]
         self._dropping: list[str] = []
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: FBT001, FBT002 -- HTMLParser's
+        """Pass `<![...>` over, as browsers do. HTMLParser raises AssertionError at one that has no name:
+        https://html.spec.whatwg.org/multipage/parsing.html#markup-declaration-open-state.
+        """
+        return self.parse_bogus_comment(i, report=False)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _DROPPED:
             self._dropping.append(tag)

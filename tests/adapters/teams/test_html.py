@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.teams.html import Mention, Reading, images, name_of, read
@@ -143,6 +143,15 @@ def test_no_message_takes_long_to_read(html: str) -> None:
     assert time.process_time() - began < 5
 
 
+@pytest.mark.parametrize(
+    "odd", ["<![:>", "<![", "<![if !x]>", "<![endif]>", "<![CDATA[x]]>", "<!:>", "<!>", "<?x>", "</:>"]
+)
+def test_declarations_are_passed_over(odd: str) -> None:
+    """What no browser shows is not shown, whatever it is called, and the words after it are read."""
+    assert "after" in heard(f"<p>before</p>{odd}<p>after</p>", BRIDGE).markdown
+
+
+@example("<![:")
 @given(st.text(alphabet="<>/abp \"'=&;atiul[](){}!*_`#-\n:", max_size=120))
 def test_whatever_is_typed_can_be_read(html: str) -> None:
     """Broken markup is read, and leaves no tag of its own behind."""
