@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -179,8 +180,16 @@ class Playground:
         ]
         own = {"TEAMSAPPTESTER_BROWSER": "none", "NODE_OPTIONS": f"--require {self._folder / 'loopback.js'}"}
         with (self._folder / "playground.log").open("ab") as log:
+            # In a session of its own, since Node may be the child of a program that starts it.
             self._process = await asyncio.create_subprocess_exec(
-                *how, "start", *options, cwd=self._folder, env={**os.environ, **own}, stdout=log, stderr=log
+                *how,
+                "start",
+                *options,
+                cwd=self._folder,
+                env={**os.environ, **own},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self._stack.push_async_callback(self._end)
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
@@ -205,7 +214,7 @@ class Playground:
 
     async def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+            os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
 
     async def _answers(self) -> None:
