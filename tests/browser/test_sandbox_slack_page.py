@@ -354,9 +354,11 @@ async def test_a_message_shortcut_opens_its_modal(page: Page, slack: Workspace, 
 async def test_files_go_up_and_come_down(page: Page, slack: Workspace, tmp_path: Path) -> None:
     """A file attached on the page is shared with its words, and its link gives the same bytes back."""
     await page.goto(slack.url)
+    await expect(page.get_by_role("textbox", name="Message #support")).to_be_visible()
     await page.locator("#composer input[type=file]").set_input_files(
         {"name": "rota.txt", "mimeType": "text/plain", "buffer": b"monday: dana"}
     )
+    await expect(page.locator("#composer").get_by_text("rota.txt")).to_be_visible()
     await page.get_by_role("textbox", name="Message #support").fill("the rota")
     await page.get_by_role("textbox", name="Message #support").press("Enter")
     row = page.locator("#messages .message", has_text="the rota")

@@ -18,7 +18,7 @@ import pytest
 
 from adapters.store import postgres
 from adapters.store.dialling import Server, connect
-from adapters.store.postgres import PostgresStore
+from adapters.store.postgres import TRIES, PostgresStore
 from bridge.conversation import Thread
 from bridge.errors import StoreUnavailable
 from bridge.ids import ChannelId, ConversationId, HandoffId, OutKey, RemoteRef, SourceId
@@ -362,7 +362,8 @@ async def test_units_that_lock_crosswise_are_both_kept(tcp: Postgres) -> None:
         ends = await store.read(lambda tx: [tx.conversation(SITE, key, lock=False) for key in (C1, C2)])
 
         assert [end.next_n for end in ends if end] == [2, 2]
-        assert len(runs) == 3
+        # The one that is run again may meet the other a second time, before that has woken.
+        assert 3 <= len(runs) <= 2 * TRIES
 
 
 async def test_a_unit_that_hides_a_failure_is_not_acknowledged(store: PostgresStore) -> None:
