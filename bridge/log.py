@@ -146,7 +146,6 @@ def configure(
         else structlog.processors.JSONRenderer(serializer=_json)
     )
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

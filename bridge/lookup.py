@@ -32,8 +32,12 @@ class StoreLookup:
 
     async def handoff_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> Handoff | None:
         """Return the handoff whose thread has this root."""
-        found = await self._store.read(lambda tx: tx.handoff_at(site, desk, root))
-        return found[0] if found else None
+
+        def unit(tx: Tx) -> Handoff | None:
+            place = tx.thread_at(site, desk, root)
+            return tx.handoff(site, place.handoff) if place else None
+
+        return await self._store.read(unit)
 
     async def open_handoffs(self, site: SiteId, operator: OperatorId | None = None) -> list[Handoff]:
         """Return all open handoffs, oldest first."""

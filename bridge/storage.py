@@ -92,6 +92,15 @@ class DueTimer:
     due_at: Millis
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadPlace:
+    """What hangs below a thread's root: the conversation, its handoff, and which of the handoff's threads it is."""
+
+    conversation: ConversationId
+    handoff: HandoffId
+    ordinal: int
+
+
 class Tx(SharedTx, Protocol):
     """One transaction, as units of work see it. Plain synchronous calls; whatever is read was committed or written by
     this unit.
@@ -166,8 +175,8 @@ class Tx(SharedTx, Protocol):
         """Return the handoff that this envelope id already became."""
         ...
 
-    def handoff_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> tuple[Handoff, int] | None:
-        """Return the handoff whose thread has this root, and that thread's ordinal."""
+    def thread_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> ThreadPlace | None:
+        """Return whose thread has this root: the newest thread of a handoff, or an older one."""
         ...
 
     def open_handoffs(self, site: SiteId, *, operator: OperatorId | None = None, limit: int = 100) -> list[Handoff]:

@@ -34,11 +34,11 @@ from bridge.events import (
     OperatorSpoke,
     RungDue,
 )
-from bridge.ids import HandoffId, Millis, OutKey, RemoteRef
+from bridge.ids import ConversationId, HandoffId, Millis, OutKey, RemoteRef
 from bridge.judging import House, Judge, Subject, acted_handoff
 from bridge.meters import Fact, FirstWord, Meter, Received, facts, is_persons, persons_line, unmetered
 from bridge.ports import Clock
-from bridge.storage import Changed, Out, Store, Tx
+from bridge.storage import Changed, Out, Store, ThreadPlace, Tx
 
 FIRST_WORD_WITHIN = 500
 """So many entries of a handoff are searched for an earlier line of a person."""
@@ -136,20 +136,24 @@ class Switchboard:
 
     def _subject(self, tx: Tx, event: Event) -> Subject:
         acted: Handoff | None = None
-        ordinal = 1
+        place: ThreadPlace | None = None
         if isinstance(event, OperatorSpoke | OperatorDeleted | OperatorForwarded):
-            found = tx.handoff_at(event.site, event.desk, event.root)
-            if found is None:
+            place = tx.thread_at(event.site, event.desk, event.root)
+            if place is None:
                 raise NotFound(f"no handoff lives in {event.root}")
-            acted, ordinal = found
         elif (handoff_id := acted_handoff(event)) is not None:
             acted = tx.handoff(event.site, handoff_id)
             if acted is None:
                 raise NotFound(f"no handoff {handoff_id}")
-        conversation = self._conversation(tx, event, acted)
+        about = acted or place
+        conversation = self._conversation(tx, event, about.conversation if about else None)
+        # Read again, or only now: the conversation is locked from here on.
         newest = tx.handoff(event.site, conversation.handoff) if conversation.handoff else None
-        if acted is not None and newest is not None and acted.id == newest.id:
+        acted_id = acted.id if acted else place.handoff if place else None
+        if newest is not None and newest.id == acted_id:
             acted = newest
+        elif place is not None:
+            acted = tx.handoff(event.site, place.handoff)
         turn = tx.live_turn(event.site, conversation.id)
         stream = tx.stream(event.site, conversation.id)
         event_turn = None
@@ -158,11 +162,14 @@ class Switchboard:
         situation = Situation(
             conversation=conversation, handoff=newest, turn=turn, stream_open=stream is not None and stream.open
         )
-        return Subject(situation=situation, acted=acted, acted_ordinal=ordinal, event_turn=event_turn)
+        return Subject(
+            situation=situation, acted=acted, acted_ordinal=place.ordinal if place else 1, event_turn=event_turn
+        )
 
-    def _conversation(self, tx: Tx, event: Event, acted: Handoff | None) -> Conversation:
-        if acted is not None:
-            wanted = acted.conversation
+    def _conversation(self, tx: Tx, event: Event, known: ConversationId | None) -> Conversation:
+        """Return the conversation of the event, locked; it is named by what was found already, or by the event."""
+        if known is not None:
+            wanted = known
         elif isinstance(event, CustomerEvent | AgentEvent | Escalated):
             wanted = event.conversation
         else:

@@ -9,7 +9,7 @@ from adapters.store.prepared import PerDialect
 from adapters.store.tables import HANDOFF, LANE, TICKET, TIMER
 from bridge.conversation import Handoff
 from bridge.ids import ChannelId, ConversationId, DeskName, HandoffId, Millis, OperatorId, RemoteRef, SiteId, Ticket
-from bridge.storage import DueTimer
+from bridge.storage import DueTimer, ThreadPlace
 
 _FIRST_TICKET = 1001
 _TAKE_TICKET = PerDialect(
@@ -27,7 +27,9 @@ _SELECT = select(HANDOFF, _L.desk, _L.channel, _L.root).join_from(HANDOFF, LANE,
 _HANDOFF = _SELECT.where(_H.id == b("id"))
 _BY_TICKET = _SELECT.where(_H.ticket == b("ticket"))
 _BY_ENVELOPE = _SELECT.where(_H.conversation == b("conversation"), _H.envelope_id == b("envelope"))
-_THREAD_AT = select(_L.handoff, _L.ordinal).where(_L.site == b("site"), _L.desk == b("desk"), _L.root == b("root"))
+_THREAD_AT = select(_L.conversation, _L.handoff, _L.ordinal).where(
+    _L.site == b("site"), _L.desk == b("desk"), _L.root == b("root")
+)
 _OPEN = (
     _SELECT.where(
         text("handoff.state IN ('waiting', 'human')"),
@@ -83,12 +85,9 @@ class HandoffUnits(LaneUnits):
         row = self._one(_BY_ENVELOPE, site=site, conversation=conversation, envelope=envelope)
         return None if row is None else rows.handoff_of(row)
 
-    def handoff_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> tuple[Handoff, int] | None:
-        found = self._one(_THREAD_AT, site=site, desk=desk, root=root)
-        if found is None:
-            return None
-        handoff = self.handoff(site, HandoffId(found[0]))
-        return None if handoff is None else (handoff, int(found[1]))
+    def thread_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> ThreadPlace | None:
+        row = self._one(_THREAD_AT, site=site, desk=desk, root=root)
+        return None if row is None else ThreadPlace(conversation=row[0], handoff=row[1], ordinal=row[2])
 
     def open_handoffs(self, site: SiteId, *, operator: OperatorId | None = None, limit: int = 100) -> list[Handoff]:
         return [rows.handoff_of(row) for row in self._all(_OPEN, site=site, operator=operator or "", most=limit)]

@@ -1,16 +1,15 @@
 """What is next on a lane: the head_* columns that choosing a lane reads, kept true after every change of its outs."""
 
-from sqlalchemy import BigInteger, and_, case, cast, func, insert, literal_column, or_, select, text, update
+from sqlalchemy import BigInteger, and_, case, cast, func, insert, literal_column, or_, select, text, tuple_, update
 from sqlalchemy import bindparam as b
 from sqlalchemy.sql.elements import ColumnElement
 
 from adapters.store import rows
-from adapters.store.prepared import PerDialect, Row, Session
+from adapters.store.prepared import PerDialect, Session
 from adapters.store.tables import CHANNEL, LANE, OUT, UNSENT
 from bridge.conversation import Handoff
 from bridge.effects import OutKind
-from bridge.ids import RemoteRef
-from bridge.pacing import SAYS, Urgency, urgency
+from bridge.pacing import CHANGES, SAYS, Urgency, urgency
 from bridge.storage import Out
 
 CARD = OutKind.CARD.value
@@ -21,6 +20,7 @@ _L, _O = LANE.c, OUT.c
 LANE_IS = (_L.site == b("w_site"), _L.handoff == b("w_handoff"), _L.ordinal == b("w_ordinal"))
 OUT_IN_LANE = (_O.site == b("w_site"), _O.handoff == b("w_handoff"), _O.ordinal == b("w_ordinal"))
 ONE: ColumnElement[int] = literal_column("1")
+_ZERO: ColumnElement[int] = literal_column("0")
 
 _KNOW_CHANNEL = PerDialect(lambda insert: insert(CHANNEL).on_conflict_do_nothing())
 _KNOW_LANE = PerDialect(lambda insert: insert(LANE).on_conflict_do_nothing())
@@ -68,30 +68,40 @@ _NUMBER_OUT = (
 )
 _INSERT_OUT = insert(OUT)
 
-_NEXT = select(_O.k, _O.kind, _O.queued_at, _O.not_before).where(*OUT_IN_LANE, _O.k > b("sent_k"), text(UNSENT))
-_FIRST = select(func.min(_O.k)).where(*OUT_IN_LANE, _O.k > b("sent_k"), text(UNSENT)).correlate(None)
-# With the first that is unsent at all: what is said passes changes.
-_HEAD = _NEXT.add_columns(_FIRST.scalar_subquery()).order_by(case((kinds(SAYS), 0), else_=ONE), _O.k).limit(ONE)
-_HEAD_CARD = _NEXT.add_columns(_O.k).where(kinds((OutKind.CARD,))).order_by(_O.k).limit(ONE)
-_SET_HEAD = (
+_root = func.coalesce(_L.root, b("v_root"))
+_told = case((_L.told == ONE, ONE), else_=cast(b("v_told"), BigInteger))
+# As `pacing.urgency` has it.
+_rank = case(
+    (_root.is_(None), constant(Urgency.NEW)),
+    (kinds(CHANGES), _COSMETIC),
+    (_told == ONE, constant(Urgency.LINE)),
+    else_=constant(Urgency.NEW),
+)
+_UNSENT_HERE = (*OUT_IN_LANE, _O.k > _L.sent_k, text(UNSENT))
+# What is said passes changes; before the thread is open, only the card that opens it may leave.
+_NEXT_OUT = (
+    select(_O.k, _O.queued_at, _O.not_before, _rank)
+    .where(*_UNSENT_HERE, or_(_root.is_not(None), kinds((OutKind.CARD,))))
+    .order_by(case((kinds(SAYS), _ZERO), else_=ONE), _O.k)
+    .limit(ONE)
+    .correlate(LANE)
+)
+_FIRST_UNSENT = select(func.min(_O.k)).where(*_UNSENT_HERE).correlate(LANE).scalar_subquery()
+NEXT_HEAD = (
     update(LANE)
     .values(
-        root=b("v_root"),
-        opened=b("v_opened"),
-        told=b("v_told"),
-        sent_k=b("v_sent_k"),
-        head_k=b("v_head_k"),
-        head_at=b("v_head_at"),
-        head_not_before=b("v_head_not_before"),
-        head_urgency=b("v_head_urgency"),
+        {
+            tuple_(_L.head_k, _L.head_at, _L.head_not_before, _L.head_urgency): _NEXT_OUT.scalar_subquery(),
+            _L.root: _root,
+            _L.opened: case((_root.is_(None), _ZERO), else_=ONE),
+            _L.told: _told,
+            _L.sent_k: case((_root.is_(None), _L.sent_k), else_=func.coalesce(_FIRST_UNSENT, _L.next_k) - ONE),
+        }
     )
     .where(*LANE_IS)
 )
-LANE_NOW = (
-    select(_L.site, _L.handoff, _L.ordinal, _L.lease_epoch, _L.root, _L.next_k, _L.sent_k, _L.told)
-    .where(*LANE_IS)
-    .with_for_update()
-)
+_OPENED_NOW = NEXT_HEAD.where(_L.root.is_(None))
+LANE_LOCKED = select(_L.root).where(*LANE_IS).with_for_update()
 
 
 class LaneHeads(Session):
@@ -129,9 +139,9 @@ class LaneHeads(Session):
             for channel in (WHOLE_DESK, thread.channel):
                 self._change(_KNOW_CHANNEL, site=handoff.site, desk=thread.desk, channel=channel, **budget)
         elif thread.root is not None:
-            lane = self._lane(handoff.site, handoff.id, thread.ordinal)
-            if lane is not None and lane[4] is None:
-                self._find_head(lane, root=thread.root)
+            where = {"w_site": handoff.site, "w_handoff": handoff.id, "w_ordinal": thread.ordinal}
+            self._lock(LANE_LOCKED, **where)
+            self._write(_OPENED_NOW, **where, v_root=thread.root, v_told=0)
 
     def enqueue(self, out: Out) -> int:
         row = self._one(
@@ -150,33 +160,3 @@ class LaneHeads(Session):
         k = int(row[0]) - 1
         self._write(_INSERT_OUT, **rows.out_row(out, k))
         return k
-
-    def _lane(self, site: str, handoff: str, ordinal: int) -> Row | None:
-        """Return site, handoff, ordinal, lease_epoch, root, next_k, sent_k and told of a lane, locked."""
-        return self._one(LANE_NOW, w_site=site, w_handoff=handoff, w_ordinal=ordinal)
-
-    def _find_head(self, lane: Row, *, root: RemoteRef | None = None, tells: bool = False) -> None:
-        """Look up what is next now. `root` is what became known just now, if anything did; `tells`: something was said
-        just now.
-        """
-        site, handoff, ordinal, _, known, next_k, sent_k, told = lane
-        known = known if known is not None else root
-        told = told or int(tells)
-        where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal}
-        head = self._one(_HEAD_CARD if known is None else _HEAD, **where, sent_k=sent_k)
-        if known is not None:
-            sent_k = (next_k if head is None else head[4]) - 1
-        k, kind, queued_at, not_before, _ = (None, None, None, None, None) if head is None else head
-        rank = None if kind is None else urgency(OutKind(kind), opened=known is not None, told=bool(told)).value
-        self._write(
-            _SET_HEAD,
-            **where,
-            v_root=known,
-            v_opened=int(known is not None),
-            v_told=told,
-            v_sent_k=sent_k,
-            v_head_k=k,
-            v_head_at=queued_at,
-            v_head_not_before=not_before,
-            v_head_urgency=rank,
-        )

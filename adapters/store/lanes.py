@@ -11,11 +11,22 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam as b
-from sqlalchemy import case, delete, func, literal_column, select, text, update
+from sqlalchemy import case, delete, exists, func, literal_column, select, text, update
 
 from adapters.store import rows
-from adapters.store.heads import CARD, LANE_IS, LANE_NOW, ONE, OUT_IN_LANE, WHOLE_DESK, LaneHeads, constant, kinds
-from adapters.store.prepared import Row
+from adapters.store.heads import (
+    CARD,
+    LANE_IS,
+    LANE_LOCKED,
+    NEXT_HEAD,
+    ONE,
+    OUT_IN_LANE,
+    WHOLE_DESK,
+    LaneHeads,
+    constant,
+    kinds,
+)
+from adapters.store.prepared import Cursor, Row, Statements
 from adapters.store.tables import CHANNEL, DEAD, IN_FLIGHT, LANE, OUT, UNSENT
 from bridge.conversation import Thread
 from bridge.effects import OutKind
@@ -87,12 +98,10 @@ _STILL_UNSENT = (
     .where(*OUT_IN_LANE, _O.k >= b("first"), _O.k <= b("last"), text(UNSENT))
     .scalar_subquery()
 )
-_HOLD_LONGER = (
-    update(LANE)
-    .values(lease_until=b("v_now") + _L.lease_ms, head_not_before=b("v_now") + _L.lease_ms)
-    .where(*_HELD, b("many") <= _STILL_UNSENT)
-    .returning(_L.lease_until)
+_HOLD = (
+    update(LANE).values(lease_until=b("v_now") + _L.lease_ms, head_not_before=b("v_now") + _L.lease_ms).where(*_HELD)
 )
+_HOLD_IF_UNSENT = _HOLD.where(b("many") <= _STILL_UNSENT).returning(_L.lease_until)
 _EACH = (*OUT_IN_LANE, _O.k == b("w_k"), text(UNSENT))
 _FREEZE = (
     update(OUT)
@@ -109,11 +118,13 @@ _REST = update(CHANNEL).values(next_free_at=_later(_C.next_free_at, b("v_until")
 _REST_CHANGES = update(CHANNEL).values(cosmetic_free_at=_later(_C.cosmetic_free_at, b("v_until"))).where(*_CHANNEL_IS)
 _BLOCK = update(CHANNEL).values(blocked_until=_later(_C.blocked_until, b("v_until"))).where(*_CHANNEL_IS)
 _COUNT_NEW = update(CHANNEL).values(new_in_a_row=b("v_count")).where(*_CHANNEL_IS)
-_DELIVER = (
+_ECHOED = (
     update(OUT)
     .values(state=literal_column(f"'{OutState.DELIVERED}'"), remote=b("v_remote"), reason=literal_column("''"))
     .where(*_EACH)
 )
+_IF_HELD = exists().where(*_HELD)
+_DELIVER = _ECHOED.where(_IF_HELD)
 _POSTPONE = (
     update(OUT)
     .values(
@@ -122,14 +133,17 @@ _POSTPONE = (
         not_before=b("v_not_before"),
         reason=b("v_reason"),
     )
-    .where(*_EACH)
+    .where(*_EACH, _IF_HELD)
 )
-_UNCLEAR = update(OUT).values(looks=_O.looks + ONE, not_before=b("v_not_before"), reason=b("v_reason")).where(*_EACH)
+_UNCLEAR = (
+    update(OUT).values(looks=_O.looks + ONE, not_before=b("v_not_before"), reason=b("v_reason")).where(*_EACH, _IF_HELD)
+)
 _BURY = (
     update(OUT)
     .values(state=literal_column(f"'{OutState.DEAD}'"), reason=b("v_reason"), maybe_sent=b("v_maybe_sent"))
-    .where(*_EACH)
+    .where(*_EACH, _IF_HELD)
 )
+_MOVE_ON = NEXT_HEAD.where(_L.lease_epoch == b("w_epoch"))
 _RELEASE = update(LANE).values(lease_owner=literal_column("''"), lease_until=literal_column("0")).where(*_HELD)
 
 _IN_FLIGHT = (
@@ -160,7 +174,12 @@ def _where(claim: Claim) -> dict[str, Any]:
 class LaneUnits(LaneHeads):
     """See `bridge.storage.Tx`: lanes."""
 
-    __slots__ = ()
+    __slots__ = ("_claimed",)
+
+    def __init__(self, cursor: Cursor, statements: Statements) -> None:
+        """Use this cursor; nothing is claimed yet."""
+        super().__init__(cursor, statements)
+        self._claimed: dict[tuple[str, str, int, int], int] = {}
 
     def claim_lane(self, desk: DeskName, worker: str, now: Millis, lease_ms: int) -> Claim | None:
         found = self._next_lane(desk, now)
@@ -173,6 +192,7 @@ class LaneUnits(LaneHeads):
         which = _OPENING if root is None else _CHANGES if rank == Urgency.COSMETIC else _SAID
         outs = [rows.out_of(row) for row in self._all(which, **where, sent_k=sent_k)]
         ready = next((i for i, out in enumerate(outs) if out.not_before > now), len(outs))
+        self._claimed[site, handoff, ordinal, epoch + 1] = lease_ms
         return Claim(
             site=site,
             conversation=ConversationId(conversation),
@@ -192,9 +212,11 @@ class LaneUnits(LaneHeads):
             return None if change is None else (change[:9], change[9])
         *first, free_at, in_a_row = row
         site, channel, rank = first[0], first[4], Urgency(first[8])
-        other = Urgency.NEW if rank is Urgency.LINE else Urgency.LINE
-        beside = self._one(_BESIDE, desk=desk, now=now, site=site, channel=channel, urgency=other.value)
-        lanes = {rank: first} if beside is None else {rank: first, other: beside}
+        lanes: dict[Urgency, Row] = {rank: first}
+        # New ones come first in that order, so beside a line there is none.
+        if rank is Urgency.NEW:
+            beside = self._one(_BESIDE, desk=desk, now=now, site=site, channel=channel, urgency=Urgency.LINE.value)
+            lanes |= {} if beside is None else {Urgency.LINE: beside}
         chosen, count = choose(lanes, in_a_row)
         if count != in_a_row:
             self._write(_COUNT_NEW, w_site=site, w_desk=desk, w_channel=channel, v_count=count)
@@ -205,28 +227,31 @@ class LaneUnits(LaneHeads):
         return None if row is None or row[0] is None else Millis(row[0])
 
     def begin_send(self, claim: Claim, ks: Sequence[int], key: OutKey, now: Millis, channel_free_at: Millis) -> bool:
-        where = _where(claim)
-        # In a statement of its own: PostgreSQL would count in the state before the wait for the lane, where an echo
-        # that was faster has not settled anything yet.
-        self._write(LANE_NOW, **where)
-        held = self._one(
-            _HOLD_LONGER,
-            **where,
-            w_epoch=claim.lease_epoch,
-            v_now=now,
-            first=min(ks),
-            last=max(ks),
-            many=len(ks),
-        )
-        if held is None:
+        until = self._held_until(claim, ks, now)
+        if until is None:
             return False
-        frozen = {"v_key": key, "v_now": now, "v_not_before": held[0]}
-        if self._change_each(_FREEZE, [where | frozen | {"w_k": k} for k in ks]) != len(ks):
-            raise ValueError(f"outs {list(ks)} of handoff {claim.handoff} are not all unsent")
+        for k in ks:
+            self._write(_FREEZE, **_where(claim), w_k=k, v_key=key, v_now=now, v_not_before=until)
         # Also a time that is past: where several may leave at once, it tells how many still may.
         if channel_free_at > claim.free_at:
             self._channel(_REST_CHANGES if changes_only(claim) else _REST, claim, channel_free_at)
         return True
+
+    def _held_until(self, claim: Claim, ks: Sequence[int], now: Millis) -> int | None:
+        """Hold the lane for a send that begins now; return until when, or None if it is no longer the claim's, or not
+        all of these outs are unsent still.
+        """
+        where = _where(claim) | {"w_epoch": claim.lease_epoch}
+        lease_ms = self._claimed.get((claim.site, claim.handoff, claim.thread.ordinal, claim.lease_epoch))
+        if lease_ms is not None and {out.k for out in claim.outs}.issuperset(ks):
+            # Claimed by this transaction: it is locked since, and its outs were read after that.
+            self._write(_HOLD, **where, v_now=now)
+            return now + lease_ms
+        # In a statement of its own: PostgreSQL would count in the state before the wait for the lane, where an echo
+        # that was faster has not settled anything yet.
+        self._lock(LANE_LOCKED, **_where(claim))
+        held = self._one(_HOLD_IF_UNSENT, **where, v_now=now, first=min(ks), last=max(ks), many=len(ks))
+        return None if held is None else int(held[0])
 
     def delivered(self, claim: Claim, ks: Sequence[int], ref: RemoteRef | None, now: Millis) -> bool:
         opens = claim.thread.root is None and any(out.k in ks and out.kind is OutKind.CARD for out in claim.outs)
@@ -259,14 +284,14 @@ class LaneUnits(LaneHeads):
     def settle_echo(self, site: SiteId, desk: DeskName, key: OutKey, ref: RemoteRef, now: Millis) -> bool:
         found = self._all(_IN_FLIGHT, site=site, key=key, desk=desk)
         for handoff, ordinal in dict.fromkeys((row[0], row[1]) for row in found):
-            lane = self._lane(site, handoff, ordinal)
-            if lane is not None:
-                mine = [row for row in found if (row[0], row[1]) == (handoff, ordinal)]
-                where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal, "v_remote": ref}
-                self._change_each(_DELIVER, [where | {"w_k": row[2]} for row in mine])
-                opens = any(row[3] == CARD for row in mine)
-                tells = any(OutKind(row[3]) in SAYS for row in mine)
-                self._find_head(lane, root=ref if opens else None, tells=tells)
+            where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal}
+            mine = [row for row in found if (row[0], row[1]) == (handoff, ordinal)]
+            self._lock(LANE_LOCKED, **where)
+            for row in mine:
+                self._write(_ECHOED, **where, w_k=row[2], v_remote=ref)
+            opens = any(row[3] == CARD for row in mine)
+            tells = any(OutKind(row[3]) in SAYS for row in mine)
+            self._write(NEXT_HEAD, **where, v_root=ref if opens else None, v_told=int(tells))
         return bool(found)
 
     def out_for(self, site: SiteId, handoff: HandoffId, n: int) -> list[Out]:
@@ -300,11 +325,6 @@ class LaneUnits(LaneHeads):
         where = {"w_site": out.site, "w_handoff": out.handoff, "w_ordinal": out.ordinal}
         return self._change(_DROP_DEAD, **where, w_k=out.k) == 1
 
-    def _held(self, claim: Claim) -> Row | None:
-        """Return the lane if the claim still holds."""
-        lane = self._lane(claim.site, claim.handoff, claim.thread.ordinal)
-        return None if lane is None or lane[3] != claim.lease_epoch else lane
-
     def _settle(
         self,
         claim: Claim,
@@ -316,13 +336,11 @@ class LaneUnits(LaneHeads):
         **values: Any,
     ) -> bool:
         """Change these outs as far as they are unsent still (an echo may have been faster), and move the lane on."""
-        lane = self._held(claim)
-        if lane is None:
-            return False
-        where = _where(claim) | values
-        self._change_each(change, [where | {"w_k": k} for k in ks])
-        self._find_head(lane, root=root, tells=tells)
-        return True
+        where = _where(claim) | {"w_epoch": claim.lease_epoch}
+        self._lock(LANE_LOCKED, **_where(claim))
+        for k in ks:
+            self._write(change, **where, **values, w_k=k)
+        return self._change(_MOVE_ON, **where, v_root=root, v_told=int(tells)) == 1
 
     def _channel(self, change: Any, claim: Claim, until: Millis) -> None:
         channel = WHOLE_DESK if changes_only(claim) else claim.thread.channel

@@ -106,13 +106,14 @@ class Session:
     given twice, a second open handoff).
     """
 
-    __slots__ = ("_cursor", "_later", "_statements")
+    __slots__ = ("_cursor", "_later", "_shared", "_statements")
 
     def __init__(self, cursor: Cursor, statements: Statements) -> None:
         """Use this cursor; nothing is begun or ended here."""
         self._cursor = cursor
         # A database that is not in this process spares itself a way there and back.
         self._later: Callable[[Any, Any], Any] = getattr(cursor, "later", cursor.execute)
+        self._shared = hasattr(cursor, "later")
         self._statements = statements
 
     def _execute(self, statement: Statement, parameters: Parameters) -> Cursor:
@@ -152,6 +153,13 @@ class Session:
             self._later(prepared.sql, prepared.bind(parameters))
         except self._statements.failed as error:
             raise self._named(error) from error
+
+    def _lock(self, statement: Statement, **parameters: Any) -> None:
+        """Lock rows for the statements that follow, where others write at the same time: who has the one connection
+        that writes is alone with them.
+        """
+        if self._shared:
+            self._write(statement, **parameters)
 
     def _change_each(self, statement: Statement, rows: Sequence[Parameters]) -> int:
         """Run it once for each; return how many rows changed in all."""

@@ -38,7 +38,7 @@ from bridge.ids import (
     Ticket,
     TurnId,
 )
-from bridge.storage import DueTimer, Tx
+from bridge.storage import DueTimer, ThreadPlace, Tx
 
 T = TypeVar("T")
 
@@ -148,11 +148,14 @@ class HandoffUnits(LaneUnits):
         found = self._find(site, lambda h: (h.conversation, h.envelope.id) == (conversation, envelope))
         return next(iter(found), None)
 
-    def handoff_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> tuple[Handoff, int] | None:
+    def thread_at(self, site: SiteId, desk: DeskName, root: RemoteRef) -> ThreadPlace | None:
         for lane in self._tables.lanes.values():
             if (lane.site, lane.desk, lane.root) == (site, desk, root):
-                handoff = self.handoff(site, HandoffId(lane.handoff))
-                return None if handoff is None else (handoff, lane.ordinal)
+                return ThreadPlace(
+                    conversation=ConversationId(lane.conversation),
+                    handoff=HandoffId(lane.handoff),
+                    ordinal=lane.ordinal,
+                )
         return None
 
     def open_handoffs(self, site: SiteId, *, operator: OperatorId | None = None, limit: int = 100) -> list[Handoff]:

@@ -24,7 +24,7 @@ from bridge.ids import (
     Ticket,
     TurnId,
 )
-from bridge.storage import Claim, DueTimer, Out, OutState, Store, Tx
+from bridge.storage import Claim, DueTimer, Out, OutState, Store, ThreadPlace, Tx
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import CHANNEL, DANA, DESK, FILE, LEASE_MS, NOTE, OTHER_SITE, SITE, T0, at
 
@@ -429,19 +429,20 @@ class StoreContract:
         root = RemoteRef("C1/9.9")
         mine = make.handoff(thread=Thread(desk=DESK, channel=CHANNEL, root=root))
         await store.run(lambda tx: tx.insert_handoff(mine))
+        place = ThreadPlace(conversation=C1, handoff=mine.id, ordinal=1)
 
         def look(tx: Tx) -> list[Any]:
             return [
                 tx.handoff_by_ticket(SITE, mine.ticket),
                 tx.handoff_by_envelope(SITE, C1, mine.envelope.id),
-                tx.handoff_at(SITE, DESK, root),
+                tx.thread_at(SITE, DESK, root),
                 tx.handoff_by_ticket(OTHER_SITE, mine.ticket),
                 tx.handoff_by_envelope(SITE, C2, mine.envelope.id),
-                tx.handoff_at(SITE, DeskName("teams"), root),
-                tx.handoff_at(SITE, DESK, RemoteRef("C1/9.8")),
+                tx.thread_at(SITE, DeskName("teams"), root),
+                tx.thread_at(SITE, DESK, RemoteRef("C1/9.8")),
             ]
 
-        assert await store.read(look) == [mine, mine, (mine, 1), None, None, None, None]
+        assert await store.read(look) == [mine, mine, place, None, None, None, None]
 
     async def test_a_moved_handoff_is_found_by_its_old_thread_too(self, store: Store) -> None:
         """A new thread is a new lane; the old root still leads to the handoff, with the old ordinal."""
@@ -453,7 +454,8 @@ class StoreContract:
         after = dataclasses.replace(before, thread=moved)
         await store.run(lambda tx: tx.save_handoff(after))
 
-        assert await store.read(lambda tx: tx.handoff_at(SITE, DESK, old)) == (after, 1)
+        place = ThreadPlace(conversation=after.conversation, handoff=H1, ordinal=1)
+        assert await store.read(lambda tx: tx.thread_at(SITE, DESK, old)) == place
         assert await store.read(lambda tx: tx.channels(DeskName("teams"))) == [ChannelId("19:x")]
         assert await store.read(lambda tx: tx.channels(DESK)) == []
         assert await queued(store, make.out(1), make.out(2, ordinal=2), make.out(3)) == [1, 1, 2]
@@ -705,7 +707,8 @@ class LaneContract:
         handoff = await store.read(lambda tx: tx.handoff(SITE, H1))
         assert handoff is not None
         assert handoff.thread.root == POSTED
-        assert await store.read(lambda tx: tx.handoff_at(SITE, DESK, POSTED)) == (handoff, 1)
+        place = ThreadPlace(conversation=handoff.conversation, handoff=H1, ordinal=1)
+        assert await store.read(lambda tx: tx.thread_at(SITE, DESK, POSTED)) == place
         rest = await claimed(store, 7)
         assert (numbers(rest), rest.thread.root) == ([1, 3], POSTED)
         assert await begin(store, rest, 1, 3, ms=7)

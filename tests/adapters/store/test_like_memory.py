@@ -211,7 +211,7 @@ class SameAnswers(RuleBasedStateMachine):
                 tx.next_due(DESK),
                 tx.open_handoffs(SITE),
                 tx.channels(DESK),
-                tx.handoff_at(SITE, DESK, RemoteRef("R")),
+                tx.thread_at(SITE, DESK, RemoteRef("R")),
                 tx.due_timers(Millis(2**50)),
                 [tx.stream(SITE, make.conversation(key).id) for key in ("h1", "h2", "h3")],
                 [tx.turn(SITE, TurnId(key)) for key in ("h1", "h2", "h3")],

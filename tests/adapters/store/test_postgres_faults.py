@@ -22,7 +22,7 @@ from adapters.store.postgres import TRIES, PostgresStore
 from bridge.conversation import Thread
 from bridge.errors import StoreUnavailable
 from bridge.ids import ChannelId, ConversationId, HandoffId, OutKey, RemoteRef, SourceId
-from bridge.storage import Claim, Tx
+from bridge.storage import Claim, OutState, Tx
 from tests.adapters.store.proxy import CUT, DROP, PASS, Wire
 from tests.adapters.store.waiting import soon
 from tests.contracts import store_samples as make
@@ -586,6 +586,8 @@ async def test_a_send_that_waited_for_an_echo_is_not_begun(tcp: Postgres) -> Non
 
         def echo(tx: Tx) -> None:
             assert tx.settle_echo(SITE, DESK, KEY, RemoteRef("x"), at(1))
+            [out] = tx.out_for(SITE, HandoffId("h1"), 1)  # who asks what came of it makes sure that it was sent
+            assert out.state is OutState.DELIVERED
             settled.set()
             assert go_on.wait(30)
 
