@@ -18,12 +18,13 @@ from bridge.conversation import EntryKind
 from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable, ThreadUnreadable
 from bridge.events import DeliveryFailed, ThreadGone
+from bridge.grouping import GroupCommit
 from bridge.ids import DeskName, HandoffId, Millis, SourceId
 from bridge.outcomes import Delivered, GiveUp, LookAt, Next, Outcome, Refused, RetryLater, Settled, TryAt, Unknown
 from bridge.pacing import Pace
 from bridge.parcels import Parcel, pack
 from bridge.ports import Clock, Desk, Receive
-from bridge.storage import Changed, OutState, Store, Tx
+from bridge.storage import CLAIMS_PER_UNIT, Changed, OutState, Store, Tx
 
 log = logs.get(__name__)
 SEND_WITHIN_GRACES = 3
@@ -31,8 +32,6 @@ SEND_WITHIN_GRACES = 3
 SWEEP_S = 1.0
 REST_GRACES = 2
 """How many times G to rest where a thread cannot be read, or where nothing can be sent until somebody mends it."""
-CLAIMS_PER_UNIT = 8
-"""One commit for as many, so that a claim that waits for the disk holds up no other channel."""
 LINK_AGAIN_MS = 500
 OPEN_AGAIN_MS = 60_000
 """When a card that the desk refused is tried again: without it nobody hears of the customer."""
@@ -62,6 +61,7 @@ class Courier:
         not much later.
         """
         self._store, self._desk, self._clock, self._receive = store, desk, clock, receive
+        self._settlements = GroupCommit(store)
         self._labels, self._others = queue_labels, others
         self._worker = worker
         self._pace = pace or Pace()
@@ -132,7 +132,7 @@ class Courier:
 
     async def step(self) -> bool:
         """Carry one parcel, if one may leave now. Returns whether there was one."""
-        parcel = await self._store.run(self._claim)
+        parcel = await self._store.run(lambda tx: self._claim(tx, self._clock.now()))
         if parcel is None:
             return False
         await self._carry(parcel)
@@ -151,11 +151,11 @@ class Courier:
 
     def _claim_some(self, tx: Tx, room: int) -> tuple[list[Parcel], Millis | None]:
         """Claim what may leave now, so many at most, and tell when the next may where these are all."""
-        parcels = list(islice(iter(lambda: self._claim(tx), None), room))
+        now = self._clock.now()
+        parcels = list(islice(iter(lambda: self._claim(tx, now), None), room))
         return parcels, tx.next_due(self._desk.name) if len(parcels) < room else None
 
-    def _claim(self, tx: Tx) -> Parcel | None:
-        now = self._clock.now()
+    def _claim(self, tx: Tx, now: Millis) -> Parcel | None:
         while True:
             claim = tx.claim_lane(self._desk.name, self._worker, now, self._grace_ms)
             if claim is None:
@@ -165,7 +165,6 @@ class Courier:
                 break
             later = Millis(now + LINK_AGAIN_MS)
             tx.postpone(claim, [parcel.head.k], not_before=later, reason="the thread that it points to is not open")
-            tx.release(claim)
         if parcel.head.state is OutState.NEW:
             tx.begin_send(claim, parcel.ks, parcel.head.key, now, self._free_at(parcel, now))
             parcel = parcel.frozen(now)
@@ -291,9 +290,8 @@ class Courier:
                     tx.unclear(claim, ks, look_at=at, reason=reason)
                 case GiveUp(maybe_sent=maybe):
                     tx.bury(claim, ks, reason=reason, maybe_sent=maybe)
-            tx.release(claim)
 
-        await self._store.run(unit)
+        await self._settlements.run(unit)
 
     async def _tell_gone(self, parcel: Parcel) -> None:
         """The thread is gone: what was said is told anew in the one that takes its place."""
@@ -328,7 +326,7 @@ class Courier:
     # --- look before sending again
 
     async def _look(self, parcel: Parcel) -> None:
-        head, now = parcel.head, self._clock.now()
+        head = parcel.head
         if not parcel.makes_message:
             await self._again(parcel, "repeatable", done=0)
             return
@@ -356,12 +354,7 @@ class Courier:
             after_s = outcome.after_s if isinstance(outcome, RetryLater) else 0.0
             await self._still_unclear(parcel, outcome.reason, after_s or self._rest_s)
             return
-
-        def unit(tx: Tx) -> None:
-            tx.delivered(parcel.claim, parcel.ks, found, now)
-            tx.release(parcel.claim)
-
-        await self._store.run(unit)
+        await self._conclude(parcel, Settled(), Delivered(ref=found))
 
     async def _still_unclear(self, parcel: Parcel, reason: str, after_s: float) -> None:
         log.warning("read_back_refused", handoff=parcel.head.handoff, k=parcel.head.k, reason=reason)

@@ -28,6 +28,10 @@ from bridge.ids import (
 from bridge.sharing import SharedTx
 
 T = TypeVar("T")
+CLAIMS_PER_UNIT = 8
+"""So many lanes are claimed in one transaction at most: one commit for them, and a claim that waits for the disk holds
+up no other channel for long.
+"""
 
 
 class OutState(StrEnum):
@@ -277,8 +281,8 @@ class Tx(SharedTx, Protocol):
         ...
 
     def delivered(self, claim: Claim, ks: Sequence[int], ref: RemoteRef | None, now: Millis) -> bool:
-        """Settle: remote id kept, the lane moves on; for a CARD that opened the thread, `ref` becomes its root. False:
-        the lease is lost.
+        """Settle: remote id kept, the lane moves on and its lease is given back; for a CARD that opened the thread,
+        `ref` becomes its root. False: the lease is lost.
         """
         ...
 
@@ -291,21 +295,23 @@ class Tx(SharedTx, Protocol):
         reason: str,
         channel_blocked_until: Millis | None = None,
     ) -> bool:
-        """Back to NEW, attempts + 1, not before then. `channel_blocked_until` holds back all of the channel or, where
-        these are changes of what is there, only the desk's budget for those.
+        """Back to NEW, attempts + 1, not before then; the lease is given back. `channel_blocked_until` holds back all
+        of the channel or, where these are changes of what is there, only the desk's budget for those.
         """
         ...
 
     def unclear(self, claim: Claim, ks: Sequence[int], *, look_at: Millis, reason: str) -> bool:
-        """Stays SENDING; looks + 1; the lane rests until `look_at`, when the thread is read back."""
+        """Stays SENDING; looks + 1; the lease is given back, and the lane rests until `look_at`, when the thread is
+        read back.
+        """
         ...
 
     def bury(self, claim: Claim, ks: Sequence[int], *, reason: str, maybe_sent: bool) -> bool:
-        """DEAD; the lane moves on."""
+        """DEAD; the lane moves on and its lease is given back."""
         ...
 
     def release(self, claim: Claim) -> None:
-        """Give the lane's lease back early."""
+        """Give the lease of a lane back of which nothing was settled."""
         ...
 
     def settle_echo(self, site: SiteId, desk: DeskName, key: OutKey, ref: RemoteRef, now: Millis) -> bool:

@@ -5,10 +5,11 @@ from sqlalchemy import bindparam as b
 from sqlalchemy.sql.elements import ColumnElement
 
 from adapters.store import rows
-from adapters.store.prepared import PerDialect, Session
+from adapters.store.prepared import Cursor, PerDialect, Row, Session, Statements
 from adapters.store.tables import CHANNEL, LANE, OUT, UNSENT
 from bridge.conversation import Handoff
 from bridge.effects import OutKind
+from bridge.ids import DeskName, Millis
 from bridge.pacing import CHANGES, SAYS, Urgency, urgency
 from bridge.storage import Out
 
@@ -105,12 +106,23 @@ LANE_LOCKED = select(_L.root).where(*LANE_IS).with_for_update()
 
 
 class LaneHeads(Session):
-    """A lane, and what is next on it."""
+    """A lane, and what is next on it.
 
-    __slots__ = ()
+    `_ready` is what a claim has read ahead, None if lanes were changed since: then it is read again.
+    """
+
+    __slots__ = ("_all_ready", "_ready", "_ready_for")
+
+    def __init__(self, cursor: Cursor, statements: Statements) -> None:
+        """Use this cursor; nothing was read ahead."""
+        super().__init__(cursor, statements)
+        self._ready: list[Row] | None = None
+        self._ready_for: tuple[DeskName, Millis] | None = None
+        self._all_ready = False
 
     def _open_lane(self, handoff: Handoff) -> None:
         """Make sure that the handoff's thread has a lane, and that a root which the caller knows is on it."""
+        self._ready = None
         thread = handoff.thread
         made = self._change(
             _KNOW_LANE,
@@ -144,6 +156,7 @@ class LaneHeads(Session):
             self._write(_OPENED_NOW, **where, v_root=thread.root, v_told=0)
 
     def enqueue(self, out: Out) -> int:
+        self._ready = None
         row = self._one(
             _NUMBER_OUT,
             w_site=out.site,

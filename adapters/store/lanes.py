@@ -32,7 +32,7 @@ from bridge.conversation import Thread
 from bridge.effects import OutKind
 from bridge.ids import ConversationId, DeskName, HandoffId, Millis, OutKey, RemoteRef, SiteId, mint
 from bridge.pacing import CHANGES, SAYS, Urgency, changes_only, choose
-from bridge.storage import Claim, Out, OutState
+from bridge.storage import CLAIMS_PER_UNIT, Claim, Out, OutState
 
 MAX_CLAIMED = 50
 
@@ -50,10 +50,11 @@ _READY = (
     .order_by(_L.head_urgency, _L.head_at, _L.handoff, _L.ordinal)
     .limit(ONE)
 )
-_FIRST_POST = (
+_FIRST_POSTS = (
     _READY.add_columns(_C.next_free_at, _C.new_in_a_row)
     .join_from(LANE, CHANNEL, _ITS_CHANNEL)
     .where(_L.head_urgency < _COSMETIC, _C.next_free_at <= b("now"), _C.blocked_until <= b("now"))
+    .limit(literal_column(str(CLAIMS_PER_UNIT)))
     .with_for_update(skip_locked=True)
 )
 _BESIDE = _READY.where(
@@ -143,8 +144,9 @@ _BURY = (
     .values(state=literal_column(f"'{OutState.DEAD}'"), reason=b("v_reason"), maybe_sent=b("v_maybe_sent"))
     .where(*_EACH, _IF_HELD)
 )
-_MOVE_ON = NEXT_HEAD.where(_L.lease_epoch == b("w_epoch"))
-_RELEASE = update(LANE).values(lease_owner=literal_column("''"), lease_until=literal_column("0")).where(*_HELD)
+_GIVEN_BACK: dict[str, Any] = {"lease_owner": literal_column("''"), "lease_until": literal_column("0")}
+_MOVE_ON = NEXT_HEAD.values(_GIVEN_BACK).where(_L.lease_epoch == b("w_epoch"))
+_RELEASE = update(LANE).values(_GIVEN_BACK).where(*_HELD)
 
 _IN_FLIGHT = (
     select(_O.handoff, _O.ordinal, _O.k, _O.kind)
@@ -174,12 +176,13 @@ def _where(claim: Claim) -> dict[str, Any]:
 class LaneUnits(LaneHeads):
     """See `bridge.storage.Tx`: lanes."""
 
-    __slots__ = ("_claimed",)
+    __slots__ = ("_claimed", "_used")
 
     def __init__(self, cursor: Cursor, statements: Statements) -> None:
         """Use this cursor; nothing is claimed yet."""
         super().__init__(cursor, statements)
         self._claimed: dict[tuple[str, str, int, int], int] = {}
+        self._used: set[tuple[DeskName, str, str]] = set()
 
     def claim_lane(self, desk: DeskName, worker: str, now: Millis, lease_ms: int) -> Claim | None:
         found = self._next_lane(desk, now)
@@ -206,7 +209,7 @@ class LaneUnits(LaneHeads):
 
     def _next_lane(self, desk: DeskName, now: Millis) -> tuple[Row, int] | None:
         """Return the lane that leaves now, and since when the budget is free that it uses; both are locked."""
-        row = self._one(_FIRST_POST, desk=desk, now=now)
+        row = self._first_post(desk, now)
         if row is None:
             change = self._one(_OLDEST_CHANGE, desk=desk, now=now)
             return None if change is None else (change[:9], change[9])
@@ -217,10 +220,29 @@ class LaneUnits(LaneHeads):
         if rank is Urgency.NEW:
             beside = self._one(_BESIDE, desk=desk, now=now, site=site, channel=channel, urgency=Urgency.LINE.value)
             lanes |= {} if beside is None else {Urgency.LINE: beside}
+        self._used.add((desk, site, channel))
         chosen, count = choose(lanes, in_a_row)
         if count != in_a_row:
             self._write(_COUNT_NEW, w_site=site, w_desk=desk, w_channel=channel, v_count=count)
         return lanes[chosen], free_at
+
+    def _first_post(self, desk: DeskName, now: Millis) -> Row | None:
+        """Return the first lane that may post now. Those behind it are read with it, for the claims that follow in this
+        transaction: they are locked, and what a claim uses up is the budget of its own channel alone.
+        """
+        while True:
+            if self._ready is None or self._ready_for != (desk, now):
+                self._ready = list(reversed(self._all(_FIRST_POSTS, desk=desk, now=now)))
+                self._ready_for, self._all_ready = (desk, now), len(self._ready) < CLAIMS_PER_UNIT
+                self._used.clear()
+            while self._ready:
+                row = self._ready.pop()
+                if (desk, row[0], row[4]) not in self._used:
+                    return row
+                self._all_ready = False
+            if self._all_ready:
+                return None
+            self._ready = None
 
     def next_due(self, desk: DeskName) -> Millis | None:
         row = self._one(_NEXT_DUE, desk=desk)
@@ -279,9 +301,11 @@ class LaneUnits(LaneHeads):
         return self._settle(claim, ks, _BURY, v_reason=reason, v_maybe_sent=int(maybe_sent))
 
     def release(self, claim: Claim) -> None:
+        self._ready = None
         self._write(_RELEASE, **_where(claim), w_epoch=claim.lease_epoch)
 
     def settle_echo(self, site: SiteId, desk: DeskName, key: OutKey, ref: RemoteRef, now: Millis) -> bool:
+        self._ready = None
         found = self._all(_IN_FLIGHT, site=site, key=key, desk=desk)
         for handoff, ordinal in dict.fromkeys((row[0], row[1]) for row in found):
             where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal}
@@ -336,6 +360,7 @@ class LaneUnits(LaneHeads):
         **values: Any,
     ) -> bool:
         """Change these outs as far as they are unsent still (an echo may have been faster), and move the lane on."""
+        self._ready = None
         where = _where(claim) | {"w_epoch": claim.lease_epoch}
         self._lock(LANE_LOCKED, **_where(claim))
         for k in ks:

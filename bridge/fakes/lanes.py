@@ -156,6 +156,7 @@ class LaneUnits:
             out = self._tables.outs[lane.key].get(k)
             if out is not None and out.state in UNSENT:
                 self._journal.put_out(change(out))
+        self._keep(replace(lane, lease_until=0))
         return True
 
     def delivered(self, claim: Claim, ks: Sequence[int], ref: RemoteRef | None, now: Millis) -> bool:

@@ -12,9 +12,9 @@ from functools import partial
 from itertools import islice
 
 from bridge.conversation import Thread
-from bridge.courier import CLAIMS_PER_UNIT
+from bridge.grouping import GroupCommit
 from bridge.ids import ChannelId, ConversationId, HandoffId, RemoteRef, SourceId
-from bridge.storage import Claim, Store, Tx
+from bridge.storage import CLAIMS_PER_UNIT, Claim, Store, Tx
 from tests.contracts import store_samples as make
 from tests.contracts.store_samples import DESK, LEASE_MS, SITE, T0, at
 
@@ -73,16 +73,16 @@ def _claim_some(tx: Tx, room: int) -> list[Claim]:
 
 def _settle(tx: Tx, claim: Claim) -> None:
     tx.delivered(claim, [claim.outs[0].k], RemoteRef("C/1"), LATER)
-    tx.release(claim)
 
 
 class _Relay:
-    """What `bridge.courier` does around the store: one loop claims what may leave, several in a unit, and each send is
-    settled by itself. The desk takes no time.
+    """What `bridge.courier` does around the store: one loop claims what may leave, several in a unit, and those sends
+    that end together are settled together. The desk takes no time.
     """
 
     def __init__(self, store: Store, lines: int, workers: int, conversations: int) -> None:
         self._store, self._left, self._workers, self._conversations = store, lines, workers, conversations
+        self._settlements = GroupCommit(store)
         self._wake = asyncio.Event()
         self._under_way = 0
         self.settled_at: dict[tuple[str, int], float] = {}
@@ -111,7 +111,7 @@ class _Relay:
                     await self._wake.wait()
 
     async def _carry(self, claim: Claim) -> None:
-        await self._store.run(lambda tx: _settle(tx, claim))
+        await self._settlements.run(lambda tx: _settle(tx, claim))
         self.settled_at[claim.handoff, claim.outs[0].k] = time.perf_counter()
         self._under_way -= 1
         self._left -= 1

@@ -89,7 +89,8 @@ async def test_what_a_dead_process_had_under_way_is_labelled(office: Office) -> 
     await office.story.says("one")
     await office.wait(2)
     dead = Through(office.story.store)
-    parcel = await dead.run(office.another("w2", store=dead)._claim)
+    courier = office.another("w2", store=dead)
+    parcel = await dead.run(lambda tx: courier._claim(tx, office.story.clock.now()))
     assert parcel is not None
     assert not parcel.parts[0].again
     await office.story.says("two")

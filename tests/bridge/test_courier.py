@@ -515,7 +515,7 @@ async def test_what_a_dead_process_had_under_way_is_settled_g_later(office: Offi
     dead = Through(office.story.store)
     office.desk.script = [(Unknown(reason="reset"), False)]
     courier = office.another("w2", store=dead)
-    parcel = await dead.run(courier._claim)
+    parcel = await dead.run(lambda tx: courier._claim(tx, office.story.clock.now()))
     assert parcel is not None
     dead.dead = True
     with pytest.raises(asyncio.CancelledError):

@@ -878,6 +878,30 @@ class LaneContract:
         assert await claim(store, 8999) is None
         assert await post_next(store, 9000) == "h1 card"
 
+    async def test_one_unit_claims_many_lanes_as_many_units_would(self, store: Store) -> None:
+        """In the same order, one of a channel while its budget rests, and with what the unit itself has changed."""
+        for i in range(12):
+            there = Thread(desk=DESK, channel=ChannelId(f"C{i // 2}"), root=RemoteRef(f"C{i}/1"))
+            lane = make.handoff(f"h{i}", f"c{i}", thread=there)
+            await store.run(lambda tx, lane=lane: tx.insert_handoff(lane))  # type: ignore[misc]
+        await queued(store, *(make.out(1, f"h{i}", at_ms=100 - i) for i in range(12)))
+
+        def unit(tx: Tx) -> list[str]:
+            order = []
+            while (found := tx.claim_lane(DESK, "w1", at(200), LEASE_MS)) is not None:
+                order.append(found.handoff)
+                tx.begin_send(found, [1], OutKey(f"k-{found.handoff}"), at(200), at(1200))
+            tx.enqueue(make.out(2, "h11", at_ms=150))
+            there = Thread(desk=DESK, channel=ChannelId("C9"), root=RemoteRef("C9/1"))
+            tx.insert_handoff(make.handoff("h12", "c12", thread=there))
+            tx.enqueue(make.out(1, "h12", at_ms=160))
+            last = tx.claim_lane(DESK, "w1", at(200), LEASE_MS)
+            return [*order, last.handoff if last else "none"]
+
+        assert await store.run(unit) == ["h11", "h9", "h7", "h5", "h3", "h1", "h12"]
+        assert await claim(store, 1199) is None
+        assert [(await claimed(store, 1200)).handoff for _ in range(2)] == ["h10", "h8"]
+
     async def test_a_blocked_channel_leaves_the_others_alone(self, store: Store) -> None:
         """A vendor's wish to wait is one channel's: its neighbours post on."""
         await told(store, "h1", "h2")

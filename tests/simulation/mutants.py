@@ -45,8 +45,7 @@ class HopefulCourier(Courier):
 class EagerCourier(Courier):
     """Calls the vendor before it has frozen what it sends."""
 
-    def _claim(self, tx: Tx) -> Parcel | None:
-        now = self._clock.now()
+    def _claim(self, tx: Tx, now: Millis) -> Parcel | None:
         claim = tx.claim_lane(self._desk.name, self._worker, now, 1)
         return None if claim is None else pack(tx, claim, self._desk.capabilities, now)
 
