@@ -11,7 +11,7 @@ from tests.bench import __main__ as bench
 from tests.bench import path, postgres, sockets, store
 from tests.bench._relay import Sizes as StoreSizes
 
-STORE = StoreSizes(conversations=20, burst_lines=60, rival_lines=20, workers=8, rate_lines=60)
+STORE = StoreSizes(conversations=20, burst_lines=60, rival_lines=20, workers=8, warm_lines=10, rate_lines=60)
 TINY: dict[str, Callable[[Callable[[str], None]], dict[str, float]]] = {
     "store": lambda step: store.measure(step, STORE),
     "postgres": lambda step: postgres.measure(step, STORE),
