@@ -16,6 +16,9 @@ _Waiting = tuple[Callable[[Tx], Any], "asyncio.Future[Any]"]
 class GroupCommit:
     """Runs units that have nothing to do with each other: those that come while one is under way share the next
     transaction. Each is answered after the commit that holds it.
+
+    Together they hold more locks than one: where they cross with those of another process, the database undoes one of
+    the two, and the store runs it again.
     """
 
     def __init__(self, store: Store, *, at_most: int = 16) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
+from adapters.store.estimates import estimate
 from adapters.store.schema import check, migrate
 from adapters.store.sqlite import Database, Inline, SqliteStore, WriterThread
 from bridge.errors import SettingsError
@@ -50,6 +51,7 @@ async def open_store(url: str, *, mounts: str | None = None, busy_ms: int = 5000
     if url in IN_MEMORY:
         database = Database(None)
         migrate(database)
+        estimate(database)
         return SqliteStore(Inline(database))
     scheme, _, rest = url.partition("://")
     if scheme in POSTGRES:
@@ -124,6 +126,8 @@ def _open_file(path: Path, busy_ms: int, *, update: bool) -> tuple[Database, Dat
         raise SettingsError(f"the database file {path} cannot be opened: {error}") from error
     try:
         check(writer, update=update)
+        if update:
+            estimate(writer)
         return writer, Database(path, busy_ms=busy_ms, read_only=True)
     except BaseException:
         writer.close()
