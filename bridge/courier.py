@@ -18,7 +18,7 @@ from bridge.conversation import EntryKind
 from bridge.effects import OutKind
 from bridge.errors import StoreUnavailable, ThreadUnreadable
 from bridge.events import DeliveryFailed, ThreadGone
-from bridge.grouping import GroupCommit
+from bridge.grouping import Runs
 from bridge.ids import DeskName, HandoffId, Millis, SourceId
 from bridge.outcomes import Delivered, GiveUp, LookAt, Next, Outcome, Refused, RetryLater, Settled, TryAt, Unknown
 from bridge.pacing import Pace
@@ -53,15 +53,17 @@ class Courier:
         grace_ms: int = 15_000,
         at_once: int = 32,
         others: Mapping[DeskName, Desk] = MappingProxyType({}),
+        settlements: Runs | None = None,
     ) -> None:
         """Take the ports. `others` are all desks, for notices that speak of another one's thread. `grace_ms` is G and
-        must be longer than the desk's call timeout plus its read lag.
+        must be longer than the desk's call timeout plus its read lag. `settlements` runs the units that settle sends,
+        by default the store.
 
         It is the lease of a lane too: what a process had under way when it died is looked for G later, not sooner and
         not much later.
         """
         self._store, self._desk, self._clock, self._receive = store, desk, clock, receive
-        self._settlements = GroupCommit(store)
+        self._settlements = settlements or store
         self._labels, self._others = queue_labels, others
         self._worker = worker
         self._pace = pace or Pace()

@@ -11,6 +11,7 @@ from bridge.courier import Courier
 from bridge.effects import Receipt
 from bridge.errors import StoreUnavailable
 from bridge.events import Event
+from bridge.grouping import GroupCommit
 from bridge.hints import Hints
 from bridge.ids import DeskName, SiteId, mint
 from bridge.judging import House
@@ -166,6 +167,7 @@ class Engine:
                     pace=self._parts.paces.get(desk.name, Pace()),
                     grace_ms=self._parts.grace_ms,
                     others=by_name,
+                    settlements=GroupCommit(self._parts.store) if self._parts.shared else None,
                 )
             )
         jobs = [

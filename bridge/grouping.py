@@ -1,16 +1,23 @@
 """Units of work that share a transaction. A database on another machine asks some ways there and back of each
-transaction, and a disk one wait: those of many sends are the same as those of one.
+transaction, and a disk one wait: those of many sends are the same as those of one. A store in this process has its own
+way to share commits, and needs none of this.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bridge.errors import StoreUnavailable
 from bridge.storage import Store, Tx
 
 T = TypeVar("T")
 _Waiting = tuple[Callable[[Tx], Any], "asyncio.Future[Any]"]
+
+
+class Runs(Protocol):
+    """Whatever runs units: a store, or what groups them for one."""
+
+    async def run(self, unit: Callable[[Tx], T]) -> T: ...
 
 
 class GroupCommit:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
+from adapters.store.sqlite import SqliteStore
 from bridge.conversation import Thread
-from bridge.grouping import GroupCommit
+from bridge.grouping import GroupCommit, Runs
 from bridge.ids import ChannelId, ConversationId, HandoffId, RemoteRef, SourceId
 from bridge.storage import CLAIMS_PER_UNIT, Claim, Store, Tx
 from tests.contracts import store_samples as make
@@ -78,13 +79,13 @@ def _settle(tx: Tx, claim: Claim) -> None:
 
 
 class _Relay:
-    """What `bridge.courier` does around the store: one loop claims what may leave, several in a unit, and those sends
-    that end together are settled together. The desk takes no time.
+    """What `bridge.courier` does around the store: one loop claims what may leave, several in a unit; where the engine
+    does so too, those sends that end together are settled together. The desk takes no time.
     """
 
     def __init__(self, store: Store, lines: int, workers: int, conversations: int) -> None:
         self._store, self._left, self._workers, self._conversations = store, lines, workers, conversations
-        self._settlements = GroupCommit(store)
+        self._settlements: Runs = store if isinstance(store, SqliteStore) else GroupCommit(store)
         self._wake = asyncio.Event()
         self._under_way = 0
         self.settled_at: dict[tuple[str, int], float] = {}

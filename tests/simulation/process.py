@@ -10,6 +10,7 @@ from bridge.conversation import TurnKind
 from bridge.courier import Courier
 from bridge.effects import Receipt
 from bridge.events import Event
+from bridge.grouping import GroupCommit
 from bridge.judging import House
 from bridge.ports import (
     Agent,
@@ -81,6 +82,8 @@ class Process:
                 worker=f"p{number}.{lane}",
                 pace=pace(),
                 grace_ms=round(made.grace_s * 1000),
+                # As the engine does where processes share a store.
+                settlements=GroupCommit(seen_by) if number % 2 else None,
             )
             for lane in range(couriers)
         ]

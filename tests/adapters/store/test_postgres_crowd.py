@@ -14,6 +14,7 @@ from bridge.errors import NotFound
 from bridge.events import Echoed
 from bridge.fakes.clock import ManualClock
 from bridge.fakes.desk import FakeDesk
+from bridge.grouping import GroupCommit
 from bridge.ids import ConversationId, OutKey, QueueName, RemoteRef, SourceId, mint
 from bridge.outcomes import RetryLater, Unknown
 from bridge.timers import Timers
@@ -96,7 +97,15 @@ async def test_no_crowd_locks_itself_out(postgres_server: Postgres, postgres_url
     ]
     desks = [FakeDesk(name=DESK) for _ in stores]
     couriers = [
-        Courier(store=store, desk=desk, clock=clock, receive=story.door.receive, queue_labels={}, worker=f"w{i}")
+        Courier(
+            store=store,
+            desk=desk,
+            clock=clock,
+            receive=story.door.receive,
+            queue_labels={},
+            worker=f"w{i}",
+            settlements=GroupCommit(store),
+        )
         for i, (store, desk, story) in enumerate(zip(stores, desks, tellers, strict=False))
     ]
     try:
