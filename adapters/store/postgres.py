@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -55,7 +56,7 @@ class PostgresStore:
         self._writing: _Queue = SimpleQueue()
         self._reading: _Queue = SimpleQueue()
         self._on_loss: Callable[[], None] = lambda: None
-        statements, dialler = Statements(dialect()), Dialler(server)
+        statements, dialler = _statements(), Dialler(server)
         self._workers = [
             *(_Worker(f"store-writer-{i}", self._writing, dialler, statements) for i in range(writers)),
             *(_Worker(f"store-reader-{i}", self._reading, dialler, statements) for i in range(readers)),
@@ -114,6 +115,12 @@ class PostgresStore:
         while not self._ended.wait(self.server.unit_s / 10):
             for worker in self._workers:
                 worker.break_off(began_before=time.monotonic() - self.server.unit_s)
+
+
+@cache
+def _statements() -> Statements:
+    """Return those of all stores of this process, compiled once."""
+    return Statements(dialect())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

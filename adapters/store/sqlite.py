@@ -10,12 +10,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.pool import StaticPool
 
 from adapters.store.prepared import Statements
@@ -62,7 +64,7 @@ class Database:
         # SQLAlchemy is to believe in one transaction without end: else it would commit or roll back ours.
         self.connection.begin()
         self._cursor: Any = raw.cursor()
-        self._statements = Statements(engine.dialect)
+        self._statements = _statements()
 
     def tx(self) -> SqlTx:
         """Return a fresh Tx; the caller has begun a transaction."""
@@ -111,6 +113,12 @@ class Database:
         self.connection.close()
         self.connection.engine.dispose()
         self.raw.close()
+
+
+@cache
+def _statements() -> Statements:
+    """Return those of all connections: to compile them takes longer than many a database is open for."""
+    return Statements(SQLiteDialect_pysqlite(dbapi=sqlite3))
 
 
 def _set(raw: sqlite3.Connection, pragma: str, busy_ms: int) -> None:
@@ -177,12 +185,13 @@ class Inline:
 
     async def read(self, unit: Unit[T]) -> T:
         database = self._open()
-        database.execute("PRAGMA query_only = 1")
-        try:
-            with database.transaction("BEGIN"):
-                return unit(database.tx())
-        finally:
-            database.execute("PRAGMA query_only = 0")
+        with database.transaction("BEGIN"):
+            before = database.raw.total_changes
+            result = unit(database.tx())
+            # Not by `PRAGMA query_only`: each change of it makes SQLite prepare every statement anew.
+            if database.raw.total_changes != before:
+                raise StoreUnavailable("a unit that only reads has written")
+            return result
 
     async def close(self) -> None:
         if self._database is not None:
