@@ -8,18 +8,27 @@ import pytest
 from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from adapters.store import gauges, handoffs, heads, lanes, log, runs
+from adapters.store import gauges, handoffs, heads, lanes, log, runs, sharing
 from adapters.store.estimates import estimate
 from adapters.store.prepared import PerDialect, Prepared, Statement
 from adapters.store.schema import migrate
 from adapters.store.sqlite import Database
 
 # They look at all that is open or dead, or count: neither is done per message. The first is but the start of others.
-WHOLE = {"handoffs._SELECT", "handoffs._OPEN", "handoffs._CHANNELS", "lanes._DEAD_OUTS", "gauges._RESTS"}
+WHOLE = {
+    "handoffs._SELECT",
+    "handoffs._OPEN",
+    "handoffs._CHANNELS",
+    "lanes._DEAD_OUTS",
+    "gauges._RESTS",
+    "sharing._LOADS",
+    "sharing._LAPSED",
+    "sharing._FORGET_WINDOWS",
+}
 
 
 def statements() -> Iterator[tuple[str, Statement]]:
-    for module in (gauges, handoffs, heads, lanes, log, runs):
+    for module in (gauges, handoffs, heads, lanes, log, runs, sharing):
         short = module.__name__.rpartition(".")[2]
         for name, value in vars(module).items():
             if isinstance(value, Select | Insert | Update | Delete | PerDialect):
