@@ -46,7 +46,7 @@ class EagerCourier(Courier):
     """Calls the vendor before it has frozen what it sends."""
 
     def _claim(self, tx: Tx, now: Millis) -> Parcel | None:
-        claim = tx.claim_lane(self._desk.name, self._worker, now, 1)
+        claim = tx.claim_lane(self._desk.name, self._worker, now, self._grace_ms)
         return None if claim is None else pack(tx, claim, self._desk.capabilities, now)
 
 
@@ -226,7 +226,7 @@ class Mutant:
 MUTANTS = {
     "sends again blindly": Mutant(made=Made(courier=BlindCourier), caught_by="I11|I5|twice"),
     "takes unclear for delivered": Mutant(made=Made(courier=HopefulCourier), caught_by="I11|I5|card"),
-    "sends before it freezes": Mutant(made=Made(courier=EagerCourier), caught_by="I11|I5", first=4),
+    "sends before it freezes": Mutant(made=Made(courier=EagerCourier), caught_by="I11|I5"),
     "buries in silence": Mutant(made=Made(courier=SilentCourier), caught_by="nobody was told"),
     "looks too soon": Mutant(made=Made(grace_s=0.1), caught_by="I11|I5"),
     "forgets what it saw": Mutant(made=Made(store=lambda s: OverStore(s, Forgetful)), caught_by="doubled|I7"),
