@@ -252,23 +252,30 @@ class LaneUnits(LaneHeads):
         until = self._held_until(claim, ks, now)
         if until is None:
             return False
-        for k in ks:
-            self._write(_FREEZE, **_where(claim), w_k=k, v_key=key, v_now=now, v_not_before=until)
+        frozen = _where(claim) | {"v_key": key, "v_now": now, "v_not_before": until}
+        if self._is_fresh(claim, ks):
+            for k in ks:
+                self._write(_FREEZE, **frozen, w_k=k)
+        elif self._change_each(_FREEZE, [frozen | {"w_k": k} for k in ks]) != len(ks):
+            raise ValueError(f"outs {list(ks)} of handoff {claim.handoff} are not all unsent")
         # Also a time that is past: where several may leave at once, it tells how many still may.
         if channel_free_at > claim.free_at:
             self._channel(_REST_CHANGES if changes_only(claim) else _REST, claim, channel_free_at)
         return True
+
+    def _is_fresh(self, claim: Claim, ks: Sequence[int]) -> bool:
+        """Tell whether this transaction has claimed the lane, which is locked since, and read these outs after that."""
+        key = (claim.site, claim.handoff, claim.thread.ordinal, claim.lease_epoch)
+        return key in self._claimed and {out.k for out in claim.outs}.issuperset(ks)
 
     def _held_until(self, claim: Claim, ks: Sequence[int], now: Millis) -> int | None:
         """Hold the lane for a send that begins now; return until when, or None if it is no longer the claim's, or not
         all of these outs are unsent still.
         """
         where = _where(claim) | {"w_epoch": claim.lease_epoch}
-        lease_ms = self._claimed.get((claim.site, claim.handoff, claim.thread.ordinal, claim.lease_epoch))
-        if lease_ms is not None and {out.k for out in claim.outs}.issuperset(ks):
-            # Claimed by this transaction: it is locked since, and its outs were read after that.
+        if self._is_fresh(claim, ks):
             self._write(_HOLD, **where, v_now=now)
-            return now + lease_ms
+            return now + self._claimed[claim.site, claim.handoff, claim.thread.ordinal, claim.lease_epoch]
         # In a statement of its own: PostgreSQL would count in the state before the wait for the lane, where an echo
         # that was faster has not settled anything yet.
         self._lock(LANE_LOCKED, **_where(claim))
@@ -301,11 +308,11 @@ class LaneUnits(LaneHeads):
         return self._settle(claim, ks, _BURY, v_reason=reason, v_maybe_sent=int(maybe_sent))
 
     def release(self, claim: Claim) -> None:
-        self._ready = None
+        self._forget()
         self._write(_RELEASE, **_where(claim), w_epoch=claim.lease_epoch)
 
     def settle_echo(self, site: SiteId, desk: DeskName, key: OutKey, ref: RemoteRef, now: Millis) -> bool:
-        self._ready = None
+        self._forget()
         found = self._all(_IN_FLIGHT, site=site, key=key, desk=desk)
         for handoff, ordinal in dict.fromkeys((row[0], row[1]) for row in found):
             where = {"w_site": site, "w_handoff": handoff, "w_ordinal": ordinal}
@@ -360,12 +367,17 @@ class LaneUnits(LaneHeads):
         **values: Any,
     ) -> bool:
         """Change these outs as far as they are unsent still (an echo may have been faster), and move the lane on."""
-        self._ready = None
+        self._forget()
         where = _where(claim) | {"w_epoch": claim.lease_epoch}
         self._lock(LANE_LOCKED, **_where(claim))
         for k in ks:
             self._write(change, **where, **values, w_k=k)
         return self._change(_MOVE_ON, **where, v_root=root, v_told=int(tells)) == 1
+
+    def _forget(self) -> None:
+        """Trust nothing that claims of this transaction have read: outs or leases are about to change."""
+        self._ready = None
+        self._claimed.clear()
 
     def _channel(self, change: Any, claim: Claim, until: Millis) -> None:
         channel = WHOLE_DESK if changes_only(claim) else claim.thread.channel
